@@ -16,12 +16,22 @@ export interface KubeClient {
   patch(kind: ResourceKind, name: ObjectName, patch: Patch, options: WriteOptions): Promise<KubernetesObject>;
   delete(kind: ResourceKind, name: ObjectName, options: DeleteOptions): Promise<void>;
   /** Any path, parsed JSON answer; for discovery, /version, reviews. */
-  raw(method: "GET" | "POST", path: string, body: unknown, options: CallOptions): Promise<unknown>;
+  raw(method: "GET" | "POST", path: string, body: unknown, options: RawOptions): Promise<unknown>;
   /**
    * Events from a resourceVersion on, until the server ends the watch (the iterator ends) or the signal
    * aborts. An ERROR event throws (410 as API_EXPIRED).
    */
   watch(kind: ResourceKind, query: WatchQuery, options: CallOptions): AsyncIterable<WatchEvent>;
+}
+
+/** A connection to one API server: owns the sockets. Disposing it ends running calls and watches. */
+export interface KubeConnection extends KubeClient, AsyncDisposable {
+  /** Scheme, host and port. */
+  readonly server: string;
+  /** Namespace of the kubeconfig's context or of the pod. */
+  readonly namespace: string | undefined;
+  /** The same sockets and identity with a rate limit of its own, so that bulk work never delays a Lease. */
+  paced(pace: { readonly qps: number; readonly burst: number; readonly userAgent?: string }): KubeClient;
 }
 
 /** A served resource, known without discovery. */
@@ -41,6 +51,13 @@ export interface ObjectName {
 
 export interface CallOptions {
   readonly signal: AbortSignal;
+  /** Told each time the server answered 429 or 503 and the call waits to be repeated: slow down elsewhere too. */
+  readonly onThrottle?: () => void;
+}
+
+export interface RawOptions extends CallOptions {
+  /** Media types; default JSON. Aggregated discovery has one of its own. */
+  readonly accept?: string;
 }
 
 export interface WriteOptions extends CallOptions {
