@@ -60,8 +60,9 @@ function sourceFiles(folder = root): string[] {
 function importsOf(file: string): Import[] {
   const text = readFileSync(join(root, file), "utf8");
   return [...text.matchAll(pattern)].map((match) => {
-    const specifier = match[1] ?? match[2] ?? match[4] ?? "";
-    return { from: file, to: resolve(file, specifier), dynamic: match[3] !== undefined };
+    const specifier = match[2] ?? match[3] ?? match[5] ?? "";
+    // A type import loads nothing, so it counts like a dynamic one.
+    return { from: file, to: resolve(file, specifier), dynamic: match[4] !== undefined || match[1] !== undefined };
   });
 }
 

@@ -1,0 +1,68 @@
+#!/usr/bin/env node
+import { errorCodes, toCtrlmeshError } from "#api/errors";
+import { version } from "#api/version";
+import { type Environment, processEnvironment } from "#runtime/settings";
+
+/** A command: gets what follows its name, resolves with the exit code of the process. */
+type Command = (argv: readonly string[], env: Environment) => Promise<number>;
+
+interface CommandRow {
+  readonly about: string;
+  /** Loads the part only when its command is called: a proxy must not pay for the manager. */
+  readonly load: () => Promise<Command>;
+}
+
+const commands: Readonly<Record<string, CommandRow>> = {
+  demo: {
+    about: "shard an example operator on an embedded cluster and prove that each object has one owner",
+    load: async () => (await import("./demo/main.ts")).runDemo,
+  },
+  proxy: {
+    about: "data plane: the sidecar of an operator pod",
+    load: async () => (await import("#proxy/main")).runProxy,
+  },
+  manager: {
+    about: "control plane: shards, snapshots, admission webhooks",
+    load: async () => (await import("#manager/main")).runManager,
+  },
+  devcluster: {
+    about: "an embedded API server with a pod runner, for trying things out",
+    load: async () => (await import("./devcluster.ts")).runDevcluster,
+  },
+  "wait-ready": {
+    about: "wait until a proxy is ready (start gate of an operator without native sidecars)",
+    load: async () => (await import("./wait-ready.ts")).runWaitReady,
+  },
+};
+
+function usage(): string {
+  const rows = Object.entries(commands).map(([name, { about }]) => `  ${name.padEnd(11)} ${about}`);
+  return `ctrlmesh ${version}\n\nUsage: ctrlmesh COMMAND [flags]\n\nCommands:\n${rows.join("\n")}\n\nctrlmesh COMMAND --help tells a command's flags.\n`;
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === "--version" || name === "version") {
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    process.stdout.write(usage());
+    return name === undefined ? 2 : 0;
+  }
+  const row = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (row === undefined) {
+    process.stderr.write(`ctrlmesh: there is no command "${name}"; run ctrlmesh --help\n`);
+    return errorCodes.INVALID_FLAG.exitCode;
+  }
+  const command = await row.load();
+  return await command(rest, processEnvironment());
+}
+
+try {
+  process.exitCode = await run(process.argv.slice(2));
+} catch (thrown) {
+  const error = toCtrlmeshError(thrown);
+  process.stderr.write(`ctrlmesh: ${error.code}: ${error.message}\n`);
+  process.exitCode = errorCodes[error.code].exitCode;
+}
