@@ -117,6 +117,8 @@ export type Patch =
 export interface Informer extends AsyncDisposable {
   /** Resolves after the first full list; rejects when the signal aborts first. */
   synced(signal: AbortSignal): Promise<void>;
+  /** Whether the first full list is there. */
+  readonly isSynced: boolean;
   get(name: ObjectName): KubernetesObject | undefined;
   list(namespace?: string): readonly KubernetesObject[];
   /** Called after the copy changed, once per object; `object` undefined: it is gone. */
