@@ -8,7 +8,7 @@ export type KeyReader = (kind: "configmaps" | "secrets", ref: KeyRef) => Promise
  * address of its own in 127/8, and what its spec calls 127.0.0.1 means that address.
  */
 export function withPodLoopback(text: string, podIp: string): string {
-  return text.replaceAll("127.0.0.1", podIp);
+  return text.replace(/127\.0\.0\.1(?![0-9])/g, podIp);
 }
 
 /**
