@@ -82,6 +82,9 @@ export const wellKnown = {
   defaultManagerNamespace: "ctrlmesh",
 } as const;
 
+/** Keys of the ConfigMap `caBundleConfigMap`: both authorities together, and each alone. */
+export const caBundleKeys = { all: "ca.crt", cluster: "cluster-ca.crt", mesh: "mesh-ca.crt" } as const;
+
 export const containers = { proxy: "ctrlmesh-proxy", init: "ctrlmesh-init" } as const;
 
 /** Where injection mounts things in the proxy container. */
