@@ -1,6 +1,6 @@
 import { list } from "./schema/collections.ts";
 import { labelSelector, objectName } from "./schema/metav1.ts";
-import { defaulted, object, optional } from "./schema/object.ts";
+import { assumed, defaulted, object, optional } from "./schema/object.ts";
 import { flag, integer, oneOf, text } from "./schema/scalars.ts";
 
 /** `limits` and `root` of a ShardingConfig: which objects a shard sees, and the template that makes shards. */
@@ -29,9 +29,9 @@ const relatedResources = object("Resources of some API groups.", {
       { maxItems: 256 },
     ),
   ),
-  access: defaulted(
+  access: assumed(
     oneOf(
-      "Owned: filtered by the selector. Shared: read by every shard without filter, written only by the owner's.",
+      "Owned (also when absent): filtered by the selector. Shared: read by every shard without filter, written only by the owner's.",
       ["Owned", "Shared"],
     ),
     "Owned",

@@ -14,6 +14,15 @@ import { shardingStatus } from "./sharding-config-status.ts";
  * leaderElectionNamespace and balance are ours and optional.
  */
 
+/** CEL: a member is as it was. Null, for which `has` is false, and absent are the same. */
+const unchanged = (path: string, equal = `self.${path} == oldSelf.${path}`): string =>
+  `(has(self.${path}) == has(oldSelf.${path}) && (!has(self.${path}) || (${equal})))`;
+
+const selectorUnchanged = unchanged(
+  "selector",
+  `${unchanged("selector.matchLabels")} && ${unchanged("selector.matchExpressions")}`,
+);
+
 const spec = object(
   "What is wanted.",
   {
@@ -88,7 +97,7 @@ const spec = object(
         holds: ({ root: template, limits = [] }) => template !== undefined || limits.length > 0,
       },
       {
-        cel: "has(self.root) || has(oldSelf.root) || (has(self.selector) == has(oldSelf.selector) && (!has(self.selector) || self.selector == oldSelf.selector))",
+        cel: `has(self.root) || has(oldSelf.root) || ${selectorUnchanged}`,
         message: "selector cannot be changed: delete this ShardingConfig and create another one",
         fieldPath: ".selector",
       },
@@ -170,7 +179,7 @@ const shardingConfig = kindOf(
     {
       cel: "size(self.metadata.name) <= 63",
       message: "the name becomes a label value of the shard's pods: use at most 63 characters",
-      fieldPath: ".metadata.name",
+      fieldPath: ".metadata",
       holds: ({ metadata }) => metadata.name.length <= 63,
     },
   ],

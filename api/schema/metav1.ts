@@ -1,5 +1,5 @@
 import { list, textMap } from "./collections.ts";
-import { object, optional } from "./object.ts";
+import { object, optional, optionalOrNull } from "./object.ts";
 import { dateTime, integer, largestCount, oneOf, text } from "./scalars.ts";
 
 /** Pieces that several kinds share, with the meaning that `k8s.io/apimachinery` gives them. */
@@ -60,10 +60,12 @@ export function labelSelector(description: string) {
   return object(
     description,
     {
-      matchLabels: optional(
+      matchLabels: optionalOrNull(
         textMap("Labels that must have these values.", { maxProperties: 64, value: labelValue }),
       ),
-      matchExpressions: optional(list("Requirements, all of which must hold.", expression, { maxItems: 32 })),
+      matchExpressions: optionalOrNull(
+        list("Requirements, all of which must hold.", expression, { maxItems: 32 }),
+      ),
     },
     { atomic: true },
   );

@@ -18,14 +18,24 @@ export interface DefaultedProperty<out T> {
   readonly fallback: JsonValue;
 }
 
+export interface AssumedProperty<out T> {
+  readonly presence: "assumed";
+  readonly schema: Schema<T>;
+  readonly fallback: JsonValue;
+}
+
 /** A bare schema is a required property. */
-export type Property = Schema<unknown> | OptionalProperty<unknown> | DefaultedProperty<unknown>;
+export type Property =
+  | Schema<unknown>
+  | OptionalProperty<unknown>
+  | DefaultedProperty<unknown>
+  | AssumedProperty<unknown>;
 export type Properties = Readonly<Record<string, Property>>;
 
 type ValueOf<P> =
   P extends OptionalProperty<infer T>
     ? T
-    : P extends DefaultedProperty<infer T>
+    : P extends DefaultedProperty<infer T> | AssumedProperty<infer T>
       ? T
       : P extends Schema<infer T>
         ? T
@@ -48,9 +58,28 @@ export function optional<T>(schema: Schema<T>): OptionalProperty<T> {
   return { presence: "optional", schema };
 }
 
+/**
+ * Like `optional`, for a key that people leave without a value in YAML. Elsewhere the API server drops a
+ * `null` by itself; in server-side apply it refuses it unless the schema says nullable.
+ */
+export function optionalOrNull<T>(schema: Schema<T>): OptionalProperty<T> {
+  return {
+    presence: "optional",
+    schema: { ...schema, structural: { ...schema.structural, nullable: true } },
+  };
+}
+
 /** A field that may be left out: the API server and the reader both fill in `fallback`. */
 export function defaulted<T>(schema: Schema<T>, fallback: JsonValue): DefaultedProperty<T> {
   return { presence: "defaulted", schema, fallback };
+}
+
+/**
+ * Like `defaulted`, but only our reader fills in `fallback`. For fields of list elements: a default that the
+ * API server writes into a list makes every later `kubectl apply` of the same file a change of that list.
+ */
+export function assumed<T>(schema: Schema<T>, fallback: JsonValue): AssumedProperty<T> {
+  return { presence: "assumed", schema, fallback };
 }
 
 /** A law over several fields of one object, checked by the API server (CEL) and by our own reader. */
@@ -127,7 +156,7 @@ function requiredOf(entries: readonly (readonly [string, Property])[]): { requir
 
 function structuralOf(property: Property): StructuralSchema {
   if (!("presence" in property)) return property.structural;
-  if (property.presence === "optional") return property.schema.structural;
+  if (property.presence !== "defaulted") return property.schema.structural;
   return { ...property.schema.structural, default: property.fallback };
 }
 

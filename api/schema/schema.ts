@@ -38,6 +38,7 @@ export interface StructuralSchema {
   readonly maxItems?: number;
   readonly maxProperties?: number;
   readonly default?: JsonValue;
+  readonly nullable?: true;
   readonly items?: StructuralSchema;
   readonly properties?: Readonly<Record<string, StructuralSchema>>;
   readonly additionalProperties?: StructuralSchema;
