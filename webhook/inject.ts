@@ -19,6 +19,7 @@ import {
   proxyVolumes,
   serviceAccountMount,
   trustingMesh,
+  volumeNames,
 } from "./volumes.ts";
 import { isProxy, readEnvInject, readProxyWishes, shareLogs } from "./wishes.ts";
 
@@ -107,10 +108,20 @@ function refuseImpossible(pod: Pod, { shard }: InjectionRequest): void {
       "give it a name of at most 63 characters",
     );
   }
-  const foreign =
-    allContainers(pod).some(isProxy) && pod.metadata.annotations?.[annotations.injected] === undefined;
-  if (foreign) {
+  refuseTakenNames(pod);
+}
+
+/** Our names in a pod that was not injected before. */
+function refuseTakenNames(pod: Pod): void {
+  if (pod.metadata.annotations?.[annotations.injected] !== undefined) return;
+  if (allContainers(pod).some(isProxy)) {
     throw refusal("spec.containers", `the name ${containers.proxy} is taken`, "rename that container");
+  }
+  const names = new Set<string>(Object.values(volumeNames));
+  const index = (pod.spec.volumes ?? []).findIndex(({ name }) => names.has(name));
+  const taken = pod.spec.volumes?.[index];
+  if (taken !== undefined) {
+    throw refusal(`spec.volumes[${index}]`, `the name "${taken.name}" is taken`, "rename that volume");
   }
 }
 
