@@ -62,7 +62,11 @@ function importsOf(file: string): Import[] {
   return [...text.matchAll(pattern)].map((match) => {
     const specifier = match[2] ?? match[3] ?? match[5] ?? "";
     // A type import loads nothing, so it counts like a dynamic one.
-    return { from: file, to: resolve(file, specifier), dynamic: match[4] !== undefined || match[1] !== undefined };
+    return {
+      from: file,
+      to: resolve(file, specifier),
+      dynamic: match[4] !== undefined || match[1] !== undefined,
+    };
   });
 }
 
