@@ -1,0 +1,138 @@
+import { isIP, type OnReadOpts } from "node:net";
+import {
+  type ConnectionOptions,
+  checkServerIdentity,
+  connect,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from "node:tls";
+import { CtrlmeshError } from "#api/errors";
+import type { Clock } from "#runtime/clock";
+import { cipherPreference, keepAliveInitialDelayMs } from "./ciphers.ts";
+
+/** Bytes of the one buffer into which every upstream connection reads: its content is used up in the callback. */
+const readBufferBytes = 64 * 1024;
+
+export interface UpstreamAddress {
+  readonly host: string;
+  readonly port: number;
+  /** Name that the certificate must carry; an IP address is looked for among the IP addresses. */
+  readonly servername: string;
+  /** PEM of the authorities that may have signed it. Read at each connection, so that a rotated CA counts at once. */
+  ca(): string;
+}
+
+export interface UpstreamDeps {
+  readonly address: UpstreamAddress;
+  readonly clock: Clock;
+  readonly connectTimeoutMs: number;
+}
+
+export interface UpstreamListener {
+  /** bytes[0, length) arrived; the buffer belongs to the dialer and is overwritten by the next read. */
+  upstreamBytes(bytes: Buffer, length: number): void;
+  upstreamConnected(): void;
+  /** The API server ended its side; it may still read. */
+  upstreamEnded(): void;
+  /** No connection came about, so nothing was sent: UPSTREAM_UNREACHABLE. */
+  upstreamFailed(error: CtrlmeshError): void;
+  /** The connection is gone, after `upstreamConnected`. */
+  upstreamClosed(): void;
+}
+
+/**
+ * Opens TLS connections to the API server, HTTP/1.1 only, certificate always checked. Sessions are resumed.
+ * Nothing is pooled: a connection belongs to the client connection that it was opened for.
+ */
+export class UpstreamDialer {
+  readonly #deps: UpstreamDeps;
+  readonly #readBuffer = Buffer.allocUnsafeSlow(readBufferBytes);
+  #context: SecureContext | undefined;
+  #contextCa = "";
+  #session: Buffer | undefined;
+
+  constructor(deps: UpstreamDeps) {
+    this.#deps = deps;
+  }
+
+  /** Starts to connect. The socket may be written to at once; failures come through the listener. */
+  dial(listener: UpstreamListener): TLSSocket {
+    const { host, port, servername } = this.#deps.address;
+    const context = this.#currentContext();
+    const onread: OnReadOpts = {
+      buffer: () => this.#readBuffer,
+      callback: (length: number) => {
+        listener.upstreamBytes(this.#readBuffer, length);
+        return true;
+      },
+    };
+    // The published types lack these two for TLS; Node takes them as for TCP.
+    const options: ConnectionOptions & { readonly onread: OnReadOpts; readonly allowHalfOpen: boolean } = {
+      host,
+      port,
+      secureContext: context,
+      ALPNProtocols: ["http/1.1"],
+      allowHalfOpen: true,
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(servername, certificate),
+      onread,
+      ...(isIP(servername) === 0 ? { servername } : {}),
+      ...(this.#session === undefined ? {} : { session: this.#session }),
+    };
+    const socket = connect(options);
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, keepAliveInitialDelayMs);
+    socket.on("session", (session: Buffer) => {
+      if (context === this.#context) this.#session = session;
+    });
+    this.#follow(socket, listener);
+    return socket;
+  }
+
+  #follow(socket: TLSSocket, listener: UpstreamListener): void {
+    const { clock, connectTimeoutMs, address } = this.#deps;
+    const where = `${address.host}:${address.port}`;
+    let isConnected = false;
+    let failure: CtrlmeshError | undefined;
+    const timeout = clock.timer(connectTimeoutMs, () => {
+      failure = unreachable(`no TLS connection within ${connectTimeoutMs} ms`, where, undefined);
+      socket.destroy();
+    });
+    socket.once("secureConnect", () => {
+      isConnected = true;
+      timeout[Symbol.dispose]();
+      listener.upstreamConnected();
+    });
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      failure ??= unreachable(error.code ?? error.message, where, error);
+    });
+    socket.once("end", () => {
+      if (isConnected) listener.upstreamEnded();
+      else socket.destroy();
+    });
+    socket.once("close", () => {
+      timeout[Symbol.dispose]();
+      if (isConnected) listener.upstreamClosed();
+      else listener.upstreamFailed(failure ?? unreachable("closed before TLS stood", where, undefined));
+    });
+  }
+
+  #currentContext(): SecureContext {
+    const ca = this.#deps.address.ca();
+    if (this.#context === undefined || ca !== this.#contextCa) {
+      this.#context = createSecureContext({ ca, ciphers: cipherPreference, minVersion: "TLSv1.2" });
+      this.#contextCa = ca;
+      // A session was verified against the authorities of its time.
+      this.#session = undefined;
+    }
+    return this.#context;
+  }
+}
+
+function unreachable(what: string, where: string, cause: unknown): CtrlmeshError {
+  return new CtrlmeshError("UPSTREAM_UNREACHABLE", {
+    what: `the API server can't be reached: ${what}`,
+    where,
+    cause,
+  });
+}
