@@ -23,8 +23,8 @@ function stored(text: string, resourceVersion = "41"): StoredSnapshot {
     snapshot: Buffer.from(text),
     floors: {
       floors: [
-        { group: "", resource: "configmaps", resourceVersion },
-        { group: "apps", resource: "deployments", namespace: "a", resourceVersion },
+        { group: "", resource: "configmaps", selector: "a=b", resourceVersion },
+        { group: "apps", resource: "deployments", namespace: "a", selector: "a=b", resourceVersion },
       ],
     },
   };

@@ -148,11 +148,14 @@ function parseBody(text: string): (StoredSnapshot & { readonly podUid: string })
 
 function parseFloor(floor: unknown): FloorOnDisk | undefined {
   if (typeof floor !== "object" || floor === null) return undefined;
-  if (!("group" in floor && "resource" in floor && "resourceVersion" in floor)) return undefined;
-  const { group, resource, resourceVersion } = floor;
-  const namespace = "namespace" in floor ? floor.namespace : undefined;
-  if (typeof group !== "string" || typeof resource !== "string" || typeof resourceVersion !== "string")
+  if (!("group" in floor && "resource" in floor && "selector" in floor && "resourceVersion" in floor))
     return undefined;
-  if (namespace === undefined) return { group, resource, resourceVersion };
-  return typeof namespace === "string" ? { group, resource, namespace, resourceVersion } : undefined;
+  const { group, resource, selector, resourceVersion } = floor;
+  const namespace = "namespace" in floor ? floor.namespace : undefined;
+  if (typeof group !== "string" || typeof resource !== "string") return undefined;
+  if (typeof selector !== "string" || typeof resourceVersion !== "string") return undefined;
+  if (namespace === undefined) return { group, resource, selector, resourceVersion };
+  return typeof namespace === "string"
+    ? { group, resource, namespace, selector, resourceVersion }
+    : undefined;
 }

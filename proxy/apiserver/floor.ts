@@ -1,9 +1,15 @@
+import type { RequestInfo } from "#kube/wire/request-info";
+import { Backoff } from "#runtime/backoff";
+import type { Clock } from "#runtime/clock";
+import type { Log } from "#runtime/log";
+import { isDecimal } from "./resource-version.ts";
+
 /** Answer of one floor read. */
 export type FloorAnswer =
   | { readonly kind: "known"; readonly resourceVersion: string }
-  /** 403: this scope may not be read. */
+  /** 403: this scope may not be listed. */
   | { readonly kind: "forbidden" }
-  /** 404: the API server does not serve the resource, so no list or watch of it can be open. */
+  /** 404 or 405: the API server does not serve lists of it. */
   | { readonly kind: "absent" };
 
 /**
@@ -27,19 +33,231 @@ export interface FloorOnDisk {
   readonly resource: string;
   /** Absent: cluster-wide. */
   readonly namespace?: string;
+  /** The shard's selector that the floor belongs to: under another one it does not count. */
+  readonly selector: string;
   readonly resourceVersion: string;
 }
 
-/** Floors of all limited resources. */
-export interface FloorTable {
-  /**
-   * Requests of the chosen resources wait until `reset`: from the moment the next snapshot is in force until
-   * the lists of the previous view have drained.
-   */
-  hold(isChanged: ResourcePredicate): void;
-  /** Forgets the floors of the chosen resources and ends their hold; the next request reads them anew. */
-  reset(isChanged: ResourcePredicate): void;
-  toJSON(): FloorsOnDisk;
+export interface FloorTableDeps {
+  readonly read: ReadFloor;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+  /** Ends reads that wait for their next attempt. */
+  readonly signal: AbortSignal;
+  /** Called when a floor has become known, to bring the table to the disk. */
+  readonly onKnown: () => void;
 }
 
 export type ResourcePredicate = (group: string, resource: string) => boolean;
+
+/** What the table says to one request. */
+export type FloorState =
+  | { readonly kind: "known"; readonly resourceVersion: string }
+  | { readonly kind: "unreadable" }
+  /** Ask again once `ready` resolves; it never rejects. */
+  | { readonly kind: "wait"; readonly ready: Promise<void> };
+
+/** Reads fail while the API server is away: the first retry comes soon, later ones spare it. */
+const readRetryMs = { minMs: 100, maxMs: 5_000 };
+/** Rights change rarely, and a request waits for each of these reads. */
+const forbiddenRetryMs = 30_000;
+/** A kind may be established at any time, and its watches are refused until its floor is known. */
+const absentRetryMs = 1_000;
+/** Names come from clients. Beyond it the oldest floor is forgotten and read anew when needed. */
+const scopeLimit = 10_000;
+
+/** One resource, cluster-wide or in one namespace. */
+interface Scope {
+  readonly group: string;
+  readonly resource: string;
+  readonly namespace: string | undefined;
+  readonly selector: string;
+  answer: FloorAnswer | undefined;
+  /** On the monotonic clock; only for answers that do not last. */
+  retryAtMs: number;
+  readonly ready: PromiseWithResolvers<void>;
+}
+
+/**
+ * Floors of the limited resources (`ownership.md` section 4). A floor is read when the first request needs it,
+ * cluster-wide if the pod may, else per namespace, and kept until the resource's selector changes.
+ */
+export class FloorTable {
+  readonly #deps: FloorTableDeps;
+  readonly #scopes = new Map<string, Scope>();
+  #holds: ResourcePredicate[] = [];
+  #unfinishedHolds = 0;
+  #released = Promise.withResolvers<void>();
+
+  constructor(deps: FloorTableDeps) {
+    this.#deps = deps;
+  }
+
+  /** What counts for a request of a limited resource. Starts the read when nothing is known. */
+  stateFor(info: RequestInfo, selector: string): FloorState {
+    const { apiGroup, resource, namespace } = info;
+    if (this.#holds.some((isHeld) => isHeld(apiGroup, resource))) {
+      return { kind: "wait", ready: this.#released.promise };
+    }
+    const clusterWide = this.#scopeOf(info, undefined, selector);
+    const scope =
+      clusterWide.answer?.kind === "forbidden" && namespace !== ""
+        ? this.#scopeOf(info, namespace, selector)
+        : clusterWide;
+    if (scope.answer === undefined) return { kind: "wait", ready: scope.ready.promise };
+    return scope.answer.kind === "known" ? scope.answer : { kind: "unreadable" };
+  }
+
+  /**
+   * Requests of the chosen resources wait until `reset`: from the moment the next snapshot is in force until
+   * the lists of the previous view have drained. Each hold is followed by one reset.
+   */
+  hold(isChanged: ResourcePredicate): void {
+    this.#holds.push(isChanged);
+    this.#unfinishedHolds++;
+  }
+
+  /** Forgets the floors of the chosen resources and ends their hold; the next request reads them anew. */
+  reset(isChanged: ResourcePredicate): void {
+    this.#unfinishedHolds = Math.max(0, this.#unfinishedHolds - 1);
+    this.#holds =
+      this.#unfinishedHolds === 0
+        ? []
+        : this.#holds.map(
+            (isHeld) => (group, resource) => isHeld(group, resource) && !isChanged(group, resource),
+          );
+    for (const [key, scope] of this.#scopes) {
+      if (isChanged(scope.group, scope.resource)) this.#forget(key, scope);
+    }
+    const released = this.#released;
+    this.#released = Promise.withResolvers();
+    released.resolve();
+  }
+
+  toJSON(): FloorsOnDisk {
+    const floors: FloorOnDisk[] = [];
+    for (const { group, resource, namespace, selector, answer } of this.#scopes.values()) {
+      if (answer?.kind !== "known") continue;
+      const { resourceVersion } = answer;
+      floors.push({
+        group,
+        resource,
+        ...(namespace === undefined ? {} : { namespace }),
+        selector,
+        resourceVersion,
+      });
+    }
+    return { floors };
+  }
+
+  /**
+   * A table with what the disk holds. What can't be read there is left out: an unknown floor is read anew, which
+   * costs a relist and never shows anything wrong.
+   */
+  static fromJSON(value: unknown, deps: FloorTableDeps): FloorTable {
+    const table = new FloorTable(deps);
+    for (const floor of floorsOnDisk(value)) {
+      const { group, resource, namespace, selector, resourceVersion } = floor;
+      const scope = newScope(group, resource, namespace, selector);
+      scope.answer = { kind: "known", resourceVersion };
+      table.#scopes.set(keyOf(group, resource, namespace), scope);
+    }
+    return table;
+  }
+
+  #scopeOf(info: RequestInfo, namespace: string | undefined, selector: string): Scope {
+    const key = keyOf(info.apiGroup, info.resource, namespace);
+    const present = this.#scopes.get(key);
+    if (present !== undefined && present.selector === selector && !this.#isStale(present)) return present;
+    if (present !== undefined) this.#forget(key, present);
+    this.#makeRoom();
+    const scope = newScope(info.apiGroup, info.resource, namespace, selector);
+    this.#scopes.set(key, scope);
+    void this.#read(key, scope, info.apiVersion);
+    return scope;
+  }
+
+  #isStale({ answer, retryAtMs }: Scope): boolean {
+    return answer !== undefined && answer.kind !== "known" && this.#deps.clock.monotonicMs() >= retryAtMs;
+  }
+
+  #makeRoom(): void {
+    if (this.#scopes.size < scopeLimit) return;
+    for (const [key, scope] of this.#scopes) {
+      this.#forget(key, scope);
+      return;
+    }
+  }
+
+  #forget(key: string, scope: Scope): void {
+    this.#scopes.delete(key);
+    scope.ready.resolve();
+  }
+
+  /** Until there is an answer, or nobody wants it any more. Never rejects. */
+  async #read(key: string, scope: Scope, version: string): Promise<void> {
+    const { read, clock, log, random, signal, onKnown } = this.#deps;
+    const { group, resource, namespace } = scope;
+    const backoff = new Backoff({ ...readRetryMs, clock, random });
+    while (this.#scopes.get(key) === scope && !signal.aborted) {
+      try {
+        const answer = usable(await read(group, version, resource, namespace));
+        if (this.#scopes.get(key) !== scope) return;
+        scope.answer = answer;
+        scope.retryAtMs =
+          clock.monotonicMs() + (answer.kind === "forbidden" ? forbiddenRetryMs : absentRetryMs);
+        scope.ready.resolve();
+        if (answer.kind === "known") onKnown();
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn("floor could not be read", { group, resource, namespace, error });
+        await backoff.wait(signal).catch(() => undefined);
+      }
+    }
+  }
+}
+
+/** Resources without versions (metrics and the like) can't be watched from one: nothing is below "0". */
+function usable(answer: FloorAnswer): FloorAnswer {
+  if (answer.kind !== "known" || isDecimal(answer.resourceVersion)) return answer;
+  if (answer.resourceVersion === "") return { kind: "known", resourceVersion: "0" };
+  throw new Error(`the resource version "${answer.resourceVersion}" is no number`);
+}
+
+function newScope(group: string, resource: string, namespace: string | undefined, selector: string): Scope {
+  return {
+    group,
+    resource,
+    namespace,
+    selector,
+    answer: undefined,
+    retryAtMs: 0,
+    ready: Promise.withResolvers(),
+  };
+}
+
+/** No part holds a slash. */
+function keyOf(group: string, resource: string, namespace: string | undefined): string {
+  return namespace === undefined ? `${group}/${resource}` : `${group}/${resource}/${namespace}`;
+}
+
+function floorsOnDisk(value: unknown): FloorOnDisk[] {
+  if (typeof value !== "object" || value === null || !("floors" in value)) return [];
+  return Array.isArray(value.floors) ? value.floors.filter(isFloorOnDisk) : [];
+}
+
+function isFloorOnDisk(value: unknown): value is FloorOnDisk {
+  if (typeof value !== "object" || value === null) return false;
+  const { group, resource, namespace, selector, resourceVersion } = value as Record<string, unknown>;
+  return (
+    typeof group === "string" &&
+    typeof resource === "string" &&
+    (namespace === undefined || typeof namespace === "string") &&
+    typeof selector === "string" &&
+    typeof resourceVersion === "string" &&
+    isDecimal(resourceVersion)
+  );
+}
