@@ -2,7 +2,7 @@ import { group } from "./names.ts";
 import { list } from "./schema/collections.ts";
 import { kindOf } from "./schema/kind.ts";
 import { object, optional } from "./schema/object.ts";
-import { dateTime, flag, integer, text } from "./schema/scalars.ts";
+import { dateTime, flag, integer, largestCount, text } from "./schema/scalars.ts";
 
 /** ManagerState: where the manager's replicas are. The object `ctrlmesh-manager` counts (`spec/ctrlmesh.md` 1.4). */
 
@@ -58,6 +58,12 @@ const managerState = kindOf(
           object("Ports of the control stream.", {
             grpcLeaderElectionPort: optional(port("Of the leader.")),
             grpcNonLeaderElectionPort: optional(port("Of every replica.")),
+          }),
+        ),
+        term: optional(
+          integer("Number of the leadership that counts; it only grows.", {
+            minimum: 0,
+            maximum: largestCount,
           }),
         ),
         updateTimestamp: optional(dateTime("When anything else in this status changed last.")),

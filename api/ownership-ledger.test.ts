@@ -16,7 +16,9 @@ const shard = (fields: string) =>
 test("parseOwnershipLedger: a whole ledger comes back as it was written", () => {
   const yaml = ledger(
     "[{atom: bucket/7, shard: a, state: Held, epoch: 9}, {atom: namespace/team-a, shard: '', state: Free, epoch: 0}]",
-    shard("holders: [{pod: op-0, uid: u-0}, {pod: op-1, uid: u-1, acknowledgedLoss: true}]"),
+    shard(
+      "holders: [{pod: op-0, uid: u-0}, {pod: op-1, uid: u-1, lost: [bucket/7], prior: true, unbound: true}]",
+    ),
   );
   const parsed: OwnershipLedger = parseOwnershipLedger(parse(yaml));
   assert.deepEqual(parsed, parse(yaml));

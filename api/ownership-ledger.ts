@@ -62,10 +62,27 @@ const limitSchema = object("Resources and the selector that their lists and watc
 const holderSchema = object("A running pod of the shard that may act on what the shard holds.", {
   pod: text("Name of the pod.", { minLength: 1, maxLength: 253 }),
   uid: text("UID of the pod.", { minLength: 1, maxLength: 128 }),
-  acknowledgedLoss: optional(
-    flag("The pod's proxy has acknowledged the fence over every atom that is Revoking now."),
+  lost: optional(
+    list(
+      "Atoms that were taken from this pod while it ran: its proxy fences them until the pod ends.",
+      text("Name of an atom.", { minLength: 1, maxLength: 73 }),
+      { maxItems: 8192 },
+    ),
+  ),
+  prior: optional(flag("The pod keeps the shard's prior view until it ends.")),
+  unbound: optional(
+    flag("The pod has a credential that outlives it: only its seen termination proves that it ended."),
   ),
 });
+
+const unfilteredSchema = list(
+  "Resources that pass unfiltered although a limit's wildcard matches them.",
+  object("A resource.", {
+    group: text("API group, empty for core.", { maxLength: 253 }),
+    resource: text("Plural name.", { minLength: 1, maxLength: 253 }),
+  }),
+  { maxItems: 4096 },
+);
 
 const shardSchema = object("What is in force for the pods of one shard.", {
   name: text("Name of the ShardingConfig.", { minLength: 1, maxLength: 253 }),
@@ -75,13 +92,12 @@ const shardSchema = object("What is in force for the pods of one shard.", {
     maximum: 3600,
   }),
   limits: list("The view in force.", limitSchema, { maxItems: 256 }),
-  unfilteredResources: list(
-    "Resources that pass unfiltered although a limit's wildcard matches them.",
-    object("A resource.", {
-      group: text("API group, empty for core.", { maxLength: 253 }),
-      resource: text("Plural name.", { minLength: 1, maxLength: 253 }),
+  unfilteredResources: unfilteredSchema,
+  prior: optional(
+    object("The view before, which would show deletions if it were replaced in a running operator.", {
+      limits: list("Its limits.", limitSchema, { maxItems: 256 }),
+      unfilteredResources: unfilteredSchema,
     }),
-    { maxItems: 4096 },
   ),
   holders: list(
     "Pods that hold atoms of this shard; each counts as live until it is seen to be gone.",
