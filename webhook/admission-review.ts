@@ -90,6 +90,7 @@ function statusOf({ code, message }: CtrlmeshError) {
 const metaSchema = Type.Object({
   metadata: Type.Object({
     name: optional(Type.String()),
+    deletionTimestamp: optional(Type.String()),
     namespace: optional(Type.String()),
     labels: optional(Type.Union([Type.Record(Type.String(), Type.String()), Type.Null()])),
     annotations: optional(Type.Union([Type.Record(Type.String(), Type.String()), Type.Null()])),
