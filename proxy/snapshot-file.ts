@@ -2,14 +2,14 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { CtrlmeshError } from "#api/errors";
 import type { Log } from "#runtime/log";
-import type { FloorOnDisk, FloorsOnDisk } from "./apiserver/floor.ts";
 import type { DurableFiles } from "./durable-files.ts";
 
 /** What a restarted proxy takes up again. */
 export interface StoredSnapshot {
   /** The message ctrlmesh.v1.Snapshot as the manager sent it. */
   readonly snapshot: Uint8Array;
-  readonly floors: FloorsOnDisk;
+  /** The floor table as JSON; whoever reads it checks it. */
+  readonly floors: unknown;
 }
 
 /**
@@ -98,7 +98,7 @@ export class SnapshotFile {
     const body = `${JSON.stringify({
       podUid: this.#options.podUid,
       snapshot: Buffer.from(snapshot).toString("base64"),
-      floors: floors.floors,
+      floors,
     })}\n`;
     return Buffer.from(`ctrlmesh-snapshot ${formatVersion} ${sha256(body)}\n${body}`);
   }
@@ -140,22 +140,6 @@ function parseBody(text: string): (StoredSnapshot & { readonly podUid: string })
   if (typeof body !== "object" || body === null) return undefined;
   if (!("podUid" in body && "snapshot" in body && "floors" in body)) return undefined;
   const { podUid, snapshot, floors } = body;
-  if (typeof podUid !== "string" || typeof snapshot !== "string" || !Array.isArray(floors)) return undefined;
-  const parsed = floors.map(parseFloor);
-  if (!parsed.every((floor) => floor !== undefined)) return undefined;
-  return { podUid, snapshot: Buffer.from(snapshot, "base64"), floors: { floors: parsed } };
-}
-
-function parseFloor(floor: unknown): FloorOnDisk | undefined {
-  if (typeof floor !== "object" || floor === null) return undefined;
-  if (!("group" in floor && "resource" in floor && "selector" in floor && "resourceVersion" in floor))
-    return undefined;
-  const { group, resource, selector, resourceVersion } = floor;
-  const namespace = "namespace" in floor ? floor.namespace : undefined;
-  if (typeof group !== "string" || typeof resource !== "string") return undefined;
-  if (typeof selector !== "string" || typeof resourceVersion !== "string") return undefined;
-  if (namespace === undefined) return { group, resource, selector, resourceVersion };
-  return typeof namespace === "string"
-    ? { group, resource, namespace, selector, resourceVersion }
-    : undefined;
+  if (typeof podUid !== "string" || typeof snapshot !== "string") return undefined;
+  return { podUid, snapshot: Buffer.from(snapshot, "base64"), floors };
 }
