@@ -64,6 +64,8 @@ export interface WriteOptions extends CallOptions {
   readonly subresource?: string;
   readonly fieldManager?: string;
   readonly dryRun?: boolean;
+  /** Answer with PartialObjectMetadata: spares the object's way back. */
+  readonly metadataOnly?: boolean;
 }
 
 export interface DeleteOptions extends CallOptions {

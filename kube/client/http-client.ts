@@ -165,7 +165,8 @@ export class HttpClient implements KubeClient {
     force?: boolean,
   ): Promise<KubernetesObject> {
     const search = writeSearch(options, force);
-    return parseObject(await this.#json({ ...options, method, path, search, contentType, body }));
+    const accept = options.metadataOnly === true ? metadataObject : json;
+    return parseObject(await this.#json({ ...options, method, path, search, contentType, body, accept }));
   }
 
   /** One call with its JSON body, each attempt bounded by a deadline. */

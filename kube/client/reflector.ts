@@ -16,6 +16,8 @@ export interface Selection {
   readonly fieldSelector?: string;
   /** Only metadata crosses the wire. */
   readonly metadataOnly?: boolean;
+  /** What is kept of each object, applied page by page; default: all of it. */
+  readonly trim?: (object: KubernetesObject) => KubernetesObject;
 }
 
 /** Where the reflector puts what it sees. Calls come one at a time. */
@@ -94,7 +96,7 @@ async function followWatch(
   using silence = deadline(silenceLimitMs, what, clock, signal);
   silence.arm();
   const startedMs = clock.monotonicMs();
-  const { kind, ...filter } = selection;
+  const { kind, trim: _, ...filter } = selection;
   const query = {
     ...filter,
     resourceVersion: position.resourceVersion ?? "",
