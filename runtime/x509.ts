@@ -163,13 +163,18 @@ export function hasNameConstraints(pem: string, permitted: NameConstraints): boo
  *
  * @throws INVALID_CERTIFICATE, INVALID_KEY_FILE
  */
-export function isKeyPairOf(authorityPem: string, certificatePem: string, privateKeyPem: string): boolean {
+export function isKeyPairOf(
+  authorityPem: string,
+  certificatePem: string,
+  privateKeyPem: string,
+  where = "private key",
+): boolean {
   parseCertificate(authorityPem, "the authority's certificate");
   parseCertificate(certificatePem, "certificate");
   const certificate = new NodeCertificate(certificatePem);
   return (
     certificate.verify(new NodeCertificate(authorityPem).publicKey) &&
-    certificate.checkPrivateKey(parsePrivateKey(privateKeyPem, "private key"))
+    certificate.checkPrivateKey(parsePrivateKey(privateKeyPem, where))
   );
 }
 
