@@ -1,0 +1,60 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { CtrlmeshError } from "#api/errors";
+import { readProxySettings } from "./settings.ts";
+
+const pod = { POD_NAME: "op-0", POD_NAMESPACE: "team", POD_UID: "u-1", POD_IP: "10.0.0.7" };
+const inCluster = { ...pod, KUBERNETES_SERVICE_HOST: "10.96.0.1", KUBERNETES_SERVICE_PORT: "443" };
+
+async function settingsOf(argv: readonly string[], env: Record<string, string>) {
+  const result = await readProxySettings(argv, env);
+  return "settings" in result ? result.settings : assert.fail(result.help);
+}
+
+test("proxy settings: what injection sets is enough, the rest follows from it", async () => {
+  const settings = await settingsOf([], inCluster);
+  assert.deepEqual(settings.upstream, { host: "10.96.0.1", port: 443 });
+  assert.deepEqual(settings.managerAddress, { host: "ctrlmesh-manager.ctrlmesh.svc", port: 8071 });
+  assert.equal(settings.adminHost, "10.0.0.7");
+  assert.equal(settings.listenHost, "127.0.0.1");
+  assert.equal(settings.apiserverPort, 5443);
+});
+
+test("proxy settings: the manager's name follows its namespace", async () => {
+  const settings = await settingsOf([], { ...inCluster, CTRLMESH_MANAGER_NAMESPACE: "mesh-system" });
+  assert.equal(settings.managerAddress.host, "ctrlmesh-manager.mesh-system.svc");
+});
+
+test("proxy settings: an IPv6 service address is understood", async () => {
+  const settings = await settingsOf([], { ...inCluster, KUBERNETES_SERVICE_HOST: "fd00::1" });
+  assert.deepEqual(settings.upstream, { host: "fd00::1", port: 443 });
+});
+
+const bad: readonly [title: string, argv: readonly string[], env: Record<string, string>, message: RegExp][] =
+  [
+    [
+      "no API server",
+      [],
+      pod,
+      /KUBERNETES_SERVICE_HOST, .*: the API server's address is not known; run inside a pod/,
+    ],
+    [
+      "a port that is none",
+      [],
+      { ...inCluster, KUBERNETES_SERVICE_PORT: "tcp://10.96.0.1:443" },
+      /"10\.96\.0\.1" and "tcp:.*" are no address/,
+    ],
+    ["no pod UID", [], { ...inCluster, POD_UID: "" }, /--pod-uid: a value is needed and none was given/],
+    ["a drain beyond all grace", ["--drain-timeout=2h"], inCluster, /--drain-timeout: "2h" is not allowed/],
+    ["a flag of the original", ["--hot-reload-config"], inCluster, /--hot-reload-config: no such flag/],
+  ];
+
+for (const [title, argv, env, message] of bad) {
+  test(`proxy settings: ${title} is refused with a hint`, async () => {
+    await assert.rejects(readProxySettings(argv, env), (error) => {
+      assert.ok(error instanceof CtrlmeshError);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}

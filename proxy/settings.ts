@@ -1,0 +1,150 @@
+import { CtrlmeshError } from "#api/errors";
+import { environment, proxyPaths, wellKnown } from "#api/names";
+import { ports } from "#api/ports";
+import { logFormats, logLevels } from "#runtime/log";
+import {
+  duration,
+  type HostAndPort,
+  oneOf,
+  optionalAddress,
+  optionalText,
+  parseAddress,
+  port,
+  text,
+} from "#runtime/setting-types";
+import { type Environment, readSettings, type Settings } from "#runtime/settings";
+
+/** Settings of `ctrlmesh proxy`. Injection sets the variables; a user seldom needs a flag. */
+export const proxySettings = {
+  listenHost: text(
+    { description: "address of the listener for the operator; stays on loopback", default: "127.0.0.1" },
+    "ADDRESS",
+  ),
+  apiserverPort: port({
+    description: "port of the listener for the operator",
+    default: ports.proxyApiserver,
+  }),
+  adminHost: optionalText(
+    { description: "address of health and metrics, which the kubelet asks; default: the pod's address" },
+    "ADDRESS",
+  ),
+  adminPort: port({ description: "port of health and metrics", default: ports.proxyAdmin }),
+  managerAddress: optionalAddress({
+    description: `control stream of the manager; default: ${wellKnown.managerService}.<manager namespace>.svc:${ports.managerControl}`,
+  }),
+  managerNamespace: text(
+    {
+      description: "namespace of the manager, part of the name in its certificate",
+      default: wellKnown.defaultManagerNamespace,
+    },
+    "NAME",
+  ),
+  caFile: text(
+    {
+      description: "PEM with the mesh CA that signed the manager's certificate",
+      default: `${proxyPaths.controlTokenDirectory}/ca.crt`,
+    },
+    "FILE",
+  ),
+  controlTokenFile: text(
+    {
+      description: "token with which the control stream is opened",
+      default: `${proxyPaths.controlTokenDirectory}/token`,
+    },
+    "FILE",
+  ),
+  stateDir: text(
+    {
+      description: "directory of the last snapshot and the serving certificate, on the pod's own volume",
+      default: proxyPaths.stateDirectory,
+    },
+    "DIRECTORY",
+  ),
+  upstream: optionalAddress({
+    description: `the API server; default: $${environment.kubernetesServiceHost}:$${environment.kubernetesServicePort}`,
+  }),
+  upstreamCaFile: text(
+    {
+      description: "PEM with the CA of the API server",
+      default: `${proxyPaths.serviceAccountDirectory}/ca.crt`,
+    },
+    "FILE",
+  ),
+  serviceAccountTokenFile: text(
+    {
+      description: "token of the pod's service account, for reading resource versions",
+      default: `${proxyPaths.serviceAccountDirectory}/token`,
+    },
+    "FILE",
+  ),
+  drainTimeout: duration({
+    description: "time that running requests get at the end; must fit into the pod's grace period",
+    minMs: 0,
+    maxMs: 3_600_000,
+    default: 20_000,
+  }),
+  logLevel: oneOf(logLevels, { description: "lowest level that is logged", default: "info" }),
+  logFormat: oneOf(logFormats, { description: "form of log lines", default: "json" }),
+  podName: text({ description: "name of this pod", env: environment.podName }, "NAME"),
+  podNamespace: text({ description: "namespace of this pod", env: environment.podNamespace }, "NAME"),
+  podUid: text({ description: "UID of this pod", env: environment.podUid }, "UID"),
+  podIp: text(
+    { description: "address of this pod", env: environment.podIp, default: "127.0.0.1" },
+    "ADDRESS",
+  ),
+} as const;
+
+/** The settings with what follows from others filled in. */
+export interface ProxySettings extends Settings<typeof proxySettings> {
+  readonly adminHost: string;
+  readonly managerAddress: HostAndPort;
+  readonly upstream: HostAndPort;
+}
+
+/**
+ * Settings of this process, or the text of `--help`.
+ *
+ * @throws INVALID_FLAG, INVALID_SETTING
+ */
+export async function readProxySettings(
+  argv: readonly string[],
+  env: Environment,
+): Promise<{ readonly settings: ProxySettings } | { readonly help: string }> {
+  const result = await readSettings({
+    command: "ctrlmesh proxy",
+    about: "The data plane: stands between an operator and the API server and shows it its shard only.",
+    table: proxySettings,
+    argv,
+    env,
+  });
+  if (result.kind === "help") return { help: result.text };
+  const { settings } = result;
+  return {
+    settings: {
+      ...settings,
+      adminHost: settings.adminHost ?? settings.podIp,
+      managerAddress: settings.managerAddress ?? {
+        host: managerServerName(settings.managerNamespace),
+        port: ports.managerControl,
+      },
+      upstream: settings.upstream ?? upstreamOf(env),
+    },
+  };
+}
+
+/** The name in the certificate of every replica of the manager, whatever address it is dialled by. */
+export function managerServerName(managerNamespace: string): string {
+  return `${wellKnown.managerService}.${managerNamespace}.svc`;
+}
+
+function upstreamOf(env: Environment): HostAndPort {
+  const host = env[environment.kubernetesServiceHost] ?? "";
+  const number = env[environment.kubernetesServicePort] ?? "443";
+  const address = parseAddress(`${host.includes(":") ? `[${host}]` : host}:${number}`);
+  if (address !== undefined) return address;
+  throw new CtrlmeshError("INVALID_SETTING", {
+    what: host === "" ? "the API server's address is not known" : `"${host}" and "${number}" are no address`,
+    where: `${environment.kubernetesServiceHost}, ${environment.kubernetesServicePort}`,
+    hint: "run inside a pod, or give --upstream=HOST:PORT",
+  });
+}
