@@ -8,7 +8,7 @@ import {
   type Limit,
   type Snapshot,
 } from "#api/gen/ctrlmesh/v1/control_pb";
-import { parseSelector, type Requirement } from "#api/label-selector";
+import { parseSelector, printSelector, type Requirement } from "#api/label-selector";
 
 /** Orders snapshots: by term, then by revision. */
 export interface SnapshotId {
@@ -134,10 +134,12 @@ function compileLimit({ groups, resources, selector }: Limit, index: number): Li
   } catch (error) {
     throw invalid(`${where}.selector`, `"${selector}" does not parse`, error);
   }
+  // One text form for one meaning: what compares selectors sees no change where there is none.
+  const text = printSelector(requirements);
   return {
     groups: patternSet(groups, `${where}.groups`, true),
     resources: patternSet(resources, `${where}.resources`, false),
-    limit: { selector, escapedSelector: encodeURIComponent(selector), requirements },
+    limit: { selector: text, escapedSelector: encodeURIComponent(text), requirements },
   };
 }
 
