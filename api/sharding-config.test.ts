@@ -91,6 +91,15 @@ test("D69: a canary of no replicas is accepted, as a root without canary", () =>
   assert.equal(spec.root?.auto?.balance, "Buckets");
 });
 
+test("parseShardingConfig: a canary with both criteria, as YAML of the originals may have it, is accepted", () => {
+  const canary = { replicas: 1, inNamespaces: ["ns1"], inShardHash: ["3"] };
+  const { spec } = parseShardingConfig({
+    metadata: { name: "root" },
+    spec: { root: { prefix: "op", targetStatefulSet: "op", canary, resourceSelector: [{}] } },
+  });
+  assert.deepEqual(spec.root?.canary, canary);
+});
+
 test("D5: a root without canary is accepted", () => {
   const root = {
     prefix: "op",

@@ -136,12 +136,6 @@ export const badShardingConfigs: readonly BadResource[] = [
     message: "canary needs inNamespaces or inShardHash",
   },
   {
-    title: "D4: a canary with both criteria, between which objects would be lost,",
-    yaml: root("canary: {replicas: 1, inNamespaces: [ns1], inShardHash: ['3']}"),
-    where: "spec.root.canary",
-    message: "not both",
-  },
-  {
     title: "a canary without replicas",
     yaml: root("canary: {inNamespaces: [ns1]}"),
     where: "spec.root.canary.replicas",
