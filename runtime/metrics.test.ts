@@ -29,6 +29,15 @@ for (const [title, create] of registries) {
     requests.add(2, ["list"]);
     requests.add(1, ["watch"]);
     metrics.counter({ name: "ctrlmesh_proxy_dials_total", help: "Dials." });
+    let refused = 5;
+    metrics.readCounter({
+      name: "ctrlmesh_proxy_refusals_total",
+      help: "Refusals.",
+      labels: ["code"],
+      read: () => [[["NO_SNAPSHOT"], refused]],
+    });
+    await metrics.render();
+    refused = 6;
     metrics.gauge({ name: "ctrlmesh_proxy_snapshot_revision", help: "Revision.", read: () => 7 });
     const depth = metrics.gauge({ name: "ctrlmesh_proxy_queue_depth", help: "Depth.", labels: ["queue"] });
     depth.set(3, ["a"]);
@@ -49,6 +58,7 @@ for (const [title, create] of registries) {
         ['ctrlmesh_proxy_requests_total{verb="list"}', "3"],
         ['ctrlmesh_proxy_requests_total{verb="watch"}', "1"],
         ["ctrlmesh_proxy_dials_total", "0"],
+        ['ctrlmesh_proxy_refusals_total{code="NO_SNAPSHOT"}', "6"],
         ["ctrlmesh_proxy_snapshot_revision", "7"],
         ['ctrlmesh_proxy_queue_depth{queue="a"}', "3"],
         ['ctrlmesh_proxy_switch_seconds_bucket{le="1"}', "2"],

@@ -7,6 +7,10 @@ import { CtrlmeshError } from "#api/errors";
  */
 export interface Metrics {
   counter(options: MetricOptions): Counter;
+  /** A counter whose values are kept elsewhere, on a hot path, and read at each rendering. */
+  readCounter(
+    options: MetricOptions & { readonly read: () => Iterable<readonly [LabelValues, number]> },
+  ): void;
   /** With `read`, the value is asked for at each rendering (NaN: not known now). */
   gauge(options: MetricOptions & { readonly read?: () => number }): Gauge;
   histogram(options: MetricOptions & { readonly buckets: readonly number[] }): Histogram;
@@ -112,6 +116,13 @@ export function createMetrics(): Metrics {
           series.of(labels).value += amount;
         },
       };
+    },
+    readCounter: (options) => {
+      register("counter", options, () => {
+        const series = new Series(options.labels ?? [], () => ({ value: 0 }));
+        for (const [labels, value] of options.read()) series.of(labels).value += value;
+        return plainLines(options.name, series);
+      });
     },
     gauge: (options) => {
       const series = new Series(options.labels ?? [], () => ({ value: 0 }));

@@ -19,6 +19,19 @@ export function createPrometheusMetrics(options: { readonly processMetrics: bool
       const counter = new PromCounter({ name, help, labelNames: [...names], registers: [registry] });
       return { add: (amount = 1, values = []) => counter.inc(labelled(names, values), amount) };
     },
+    readCounter: ({ name, help, labels: names = [], read }) => {
+      checkMetricName(name);
+      const counter: PromCounter = new PromCounter({
+        name,
+        help,
+        labelNames: [...names],
+        registers: [registry],
+        collect: () => {
+          counter.reset();
+          for (const [values, value] of read()) counter.inc(labelled(names, values), value);
+        },
+      });
+    },
     gauge: ({ name, help, labels: names = [], read }) => {
       checkMetricName(name);
       const gauge: PromGauge = new PromGauge({
