@@ -18,6 +18,7 @@ import { decisionTimeoutMs, webhookPaths } from "./paths.ts";
 import { mutateNamespace, mutateResource, type StampSettings } from "./stamp.ts";
 import { validateWith } from "./validate/review.ts";
 import { validateShardingConfig } from "./validate/sharding-config.ts";
+import type { CoverageSettings } from "./validate/siblings.ts";
 
 export interface WebhookCertificate {
   readonly certificatePem: string;
@@ -26,6 +27,7 @@ export interface WebhookCertificate {
 
 export interface WebhookDeps extends PodAdmissionDeps {
   readonly stamp: StampSettings;
+  readonly groupConfigs: CoverageSettings["groupConfigs"];
   /** The serving certificate of now. */
   readonly certificate: () => WebhookCertificate;
   readonly log: Log;
@@ -62,6 +64,7 @@ export function createWebhookServer(deps: WebhookDeps): WebhookServer {
     logger: false,
     forceCloseConnections: "idle",
   });
+  app.removeContentTypeParser("text/plain");
   app.setErrorHandler((thrown, _request, reply) => {
     const error = invalidBody(thrown);
     log.warn("admission review refused", { code: error.code, reason: error.message });
@@ -113,7 +116,8 @@ export function createWebhookServer(deps: WebhookDeps): WebhookServer {
 }
 
 function routesOf(deps: WebhookDeps): Readonly<Record<string, Route>> {
-  const coverage = { shardLabels: deps.stamp.shardLabels, hash: deps.stamp.hash };
+  const { shardLabels, hash } = deps.stamp;
+  const coverage = { shardLabels, hash, groupConfigs: deps.groupConfigs };
   const accept = (): Verdict => allow;
   return {
     [webhookPaths.pod]: {

@@ -1,13 +1,17 @@
 import type { HashName } from "#api/bucket";
 import { overlapsAndGaps } from "#api/coverage";
 import { type Requirement, requirementsOf } from "#api/label-selector";
-import { labels, type ShardLabels } from "#api/names";
+import type { ShardLabels } from "#api/names";
 import type { ShardingConfig } from "#api/sharding-config";
 import { covers, patternsOf } from "./limits.ts";
 
 export interface CoverageSettings {
   readonly shardLabels: ShardLabels;
   readonly hash: HashName;
+  /** Puts the shards of each operator together; roots are in no group (`ownership.md` 1). */
+  readonly groupConfigs: (
+    configs: readonly ShardingConfig[],
+  ) => readonly { readonly configs: readonly ShardingConfig[] }[];
 }
 
 /**
@@ -19,12 +23,10 @@ export function coverageWarnings(
   all: readonly ShardingConfig[],
   settings: CoverageSettings,
 ): string[] {
-  if (config.spec.root !== undefined) return [];
-  const others = all.filter(
-    (other) => other.metadata.name !== config.metadata.name && areSiblings(config, other),
-  );
-  if (others.length === 0) return [];
-  const shards = [...others, config].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const others = all.filter(({ metadata }) => metadata.name !== config.metadata.name);
+  const group = settings.groupConfigs([...others, config]).find(({ configs }) => configs.includes(config));
+  const shards = group?.configs ?? [];
+  if (shards.length < 2) return [];
   const findings = new Map<string, string[]>();
   for (const { group, resource } of limitedResources(shards)) {
     const claimants = shards.map((shard) => ({
@@ -38,25 +40,6 @@ export function coverageWarnings(
     }
   }
   return [...findings].map(([sentence, resources]) => shortened(`${few(resources)}: ${sentence}`));
-}
-
-/** Shards of one operator: children of one root, one lock, or pods of one StatefulSet. */
-export function areSiblings(left: ShardingConfig, right: ShardingConfig): boolean {
-  if (left.metadata.namespace !== right.metadata.namespace) return false;
-  if (left.spec.root !== undefined || right.spec.root !== undefined) return false;
-  const roots = [left, right].map(({ metadata }) => metadata.labels?.[labels.autoShardingRoot]);
-  if (roots[0] !== undefined && roots[0] === roots[1]) return true;
-  const locks = [left, right].map(({ spec }) => spec.controller?.leaderElectionName);
-  if (locks[0] !== undefined && locks[0] === locks[1]) return true;
-  const workloads = workloadsOf(left);
-  return [...workloadsOf(right)].some((workload) => workloads.has(workload));
-}
-
-function workloadsOf({ spec }: ShardingConfig): Set<string> {
-  const names = requirementsOf(spec.selector)
-    .filter(({ key, operator }) => key === labels.podName && operator === "In")
-    .flatMap(({ values }) => values);
-  return new Set(names.map((name) => name.replace(/-\d+$/, "")));
 }
 
 function limitedResources(shards: readonly ShardingConfig[]) {
