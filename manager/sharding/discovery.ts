@@ -84,18 +84,29 @@ async function fromVersion(
   { group, version }: { readonly group: string; readonly version: string },
   call: CallOptions,
 ): Promise<Discovery> {
-  const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
-  let list: unknown;
   try {
-    list = await client.raw("GET", path, undefined, call);
+    return { resources: await discoverVersion(client, { group, version }, call), unknown: [] };
   } catch {
     call.signal.throwIfAborted();
     // One aggregated API server that is down must not hide all other kinds.
     return { resources: [], unknown: [`${group}/${version}`] };
   }
-  const all = records(member(list, "resources"));
+}
+
+/**
+ * What one group version serves.
+ *
+ * @throws API_NOT_FOUND when the server does not know it
+ */
+export async function discoverVersion(
+  client: KubeClient,
+  { group, version }: { readonly group: string; readonly version: string },
+  call: CallOptions,
+): Promise<readonly ServedResource[]> {
+  const path = group === "" ? `/api/${version}` : `/apis/${group}/${version}`;
+  const all = records(member(await client.raw("GET", path, undefined, call), "resources"));
   const withStatus = new Set(texts(all.map((each) => each.name)).filter((name) => name.endsWith("/status")));
-  const resources = all.flatMap((each): ServedResource[] => {
+  return all.flatMap((each): ServedResource[] => {
     const resource = text(each.name);
     const kind = text(each.kind);
     if (resource === undefined || kind === undefined || resource.includes("/")) return [];
@@ -103,7 +114,6 @@ async function fromVersion(
     const verbs = new Set(texts(each.verbs));
     return [{ group, version, resource, kind, namespaced: each.namespaced === true, verbs, hasStatus }];
   });
-  return { resources, unknown: [] };
 }
 
 /** Preferred version first. */

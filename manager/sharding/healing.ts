@@ -8,7 +8,7 @@ import { AdaptiveGate } from "./adaptive-gate.ts";
 import type { ServedResource } from "./discovery.ts";
 import { type CoverageState, type HealOutcome, KindHealing } from "./kind-healing.ts";
 import type { GroupResource } from "./resource-patterns.ts";
-import { isLabelable } from "./resource-patterns.ts";
+import { isLabelable, withCompanions } from "./resource-patterns.ts";
 import type { ResourceCatalog } from "./resources.ts";
 import { kindName, labelPatch, namespacedKind, wantedLabels } from "./stamp.ts";
 
@@ -23,12 +23,14 @@ export interface LabelCoverage {
 export interface Healing extends LabelCoverage, AsyncDisposable {
   /** Kinds that are being labelled now. */
   kinds(): readonly ServedResource[];
+  /** Called after `kinds` changed. */
+  onKinds(listener: () => void): Disposable;
 }
 
 export interface HealingDeps extends ReflectorDeps {
   /** Without a rate limit of its own (`paced({ qps: 0 })`): the gate follows the server's answers. */
   readonly client: KubeClient;
-  readonly catalog: Pick<ResourceCatalog, "namespacedLabelable" | "onChange">;
+  readonly catalog: Pick<ResourceCatalog, "namespacedLabelable" | "served" | "onChange">;
   readonly settings: StampSettings;
 }
 
@@ -48,6 +50,7 @@ class Healer implements Healing {
   readonly #kinds = new Map<string, KindHealing>();
   readonly #ending = new Set<Promise<void>>();
   readonly #listeners = new Set<(kind: GroupResource) => void>();
+  readonly #kindListeners = new Set<() => void>();
   readonly #catalogListener: Disposable;
   #wanted: readonly ServedResource[] = [];
   #disposed = false;
@@ -76,6 +79,11 @@ class Healer implements Healing {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
+  onKinds(listener: () => void): Disposable {
+    this.#kindListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#kindListeners.delete(listener) };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#disposed = true;
     this.#catalogListener[Symbol.dispose]();
@@ -87,9 +95,14 @@ class Healer implements Healing {
   #adjust(): void {
     if (this.#disposed) return;
     const due = new Map<string, ServedResource>();
-    for (const kind of [...this.#wanted, ...this.#deps.catalog.namespacedLabelable()]) {
+    const { catalog } = this.#deps;
+    for (const kind of withCompanions(
+      [...this.#wanted, ...catalog.namespacedLabelable()],
+      catalog.served(),
+    )) {
       if (!due.has(kindName(kind))) due.set(kindName(kind), kind);
     }
+    const before = [...this.#kinds.values()];
     for (const [name, healing] of this.#kinds) {
       const kind = due.get(name);
       if (kind === undefined || kind.version !== healing.kind.version) this.#stop(name, healing);
@@ -97,6 +110,9 @@ class Healer implements Healing {
     for (const [name, kind] of due) {
       if (!this.#kinds.has(name)) this.#kinds.set(name, this.#start(kind));
     }
+    const after = [...this.#kinds.values()];
+    if (before.length === after.length && after.every((each) => before.includes(each))) return;
+    for (const listener of [...this.#kindListeners]) listener();
   }
 
   #start(kind: ServedResource): KindHealing {

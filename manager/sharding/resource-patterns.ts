@@ -1,4 +1,5 @@
 import type { ServedResource } from "./discovery.ts";
+import { kindName } from "./stamp.ts";
 
 /** Resources of a limit; "*" is every group, every resource, each on its own. Empty lists match nothing. */
 export interface ResourcePattern {
@@ -31,6 +32,18 @@ export function isLabelable(served: ServedResource): boolean {
   return (
     namespaced && verbs.has("list") && verbs.has("watch") && verbs.has("patch") && !isNeverFiltered(served)
   );
+}
+
+/** Their controllers copy all labels of the Service and would undo ours at each sync. */
+const followServices = new Set(["endpoints", "endpointslices.discovery.k8s.io"]);
+
+/** The kinds and those that must be labelled together with them: Services with Endpoints and EndpointSlices. */
+export function withCompanions(
+  kinds: readonly ServedResource[],
+  served: readonly ServedResource[],
+): readonly ServedResource[] {
+  if (!kinds.some((kind) => followServices.has(kindName(kind)))) return kinds;
+  return [...kinds, ...served.filter((each) => kindName(each) === "services")];
 }
 
 export function matches(pattern: ResourcePattern, { group, resource }: GroupResource): boolean {

@@ -1,0 +1,139 @@
+import { isDeepStrictEqual } from "node:util";
+import { restrictView } from "../snapshot/view.ts";
+import { type DraftShard, isRemoved, type LedgerDraft } from "./ledger-draft.ts";
+import type { GroupPlan, PlannedShard } from "./plan.ts";
+import type { PodFacts } from "./pod-facts.ts";
+import type { GroupFacts } from "./release.ts";
+import { selectorsOf } from "./shard-limits.ts";
+
+/** Enters shards that are new, and takes the view of those whose ShardingConfig is gone: they are refused all. */
+export function syncShards(draft: LedgerDraft, plan: GroupPlan): void {
+  for (const planned of plan.shards) {
+    const { name, onLoss, settleSeconds } = planned;
+    const shard = draft.shards.get(name);
+    if (shard === undefined) {
+      const empty = { limits: [], unfilteredResources: [], prior: undefined, holders: [] };
+      draft.shards.set(name, { name, onLoss, settleSeconds, ...empty });
+    } else if (!isGivingUp(draft, shard)) {
+      // What is being given up is given up by the rule under which that began.
+      shard.onLoss = onLoss;
+      shard.settleSeconds = settleSeconds;
+    }
+  }
+  for (const shard of [...draft.shards.values()]) {
+    if (!isRemoved(shard, plan)) continue;
+    Object.assign(shard, { limits: [], unfilteredResources: [], prior: undefined });
+    for (const holder of shard.holders) holder.prior = false;
+    const owns = [...draft.atoms.values()].some((atom) => atom.shard === shard.name);
+    if (!owns && shard.holders.length === 0) draft.shards.delete(shard.name);
+  }
+}
+
+function isGivingUp(draft: LedgerDraft, shard: DraftShard): boolean {
+  if (shard.prior !== undefined) return true;
+  return [...draft.atoms.values()].some(
+    ({ shard: name, state }) => name === shard.name && state === "Revoking",
+  );
+}
+
+/**
+ * Puts the views that the specs ask for in force, where the labels of newly limited kinds are complete. With
+ * `onLoss: Restart` running pods keep a view that would shrink, as the shard's prior one, until they end; only
+ * one such change is on its way at a time.
+ */
+export function adoptViews(draft: LedgerDraft, plan: GroupPlan): void {
+  for (const { name, change, view, labelling } of plan.shards) {
+    const shard = draft.shards.get(name);
+    if (shard === undefined || change === "none" || labelling.length > 0 || shard.prior !== undefined)
+      continue;
+    const { limits, unfilteredResources, holders, onLoss } = shard;
+    if (change === "narrows" && onLoss === "Restart" && holders.length > 0) {
+      shard.prior = { limits, unfilteredResources };
+      for (const holder of holders) holder.prior = true;
+    }
+    shard.limits = view.limits;
+    shard.unfilteredResources = view.unfilteredResources;
+  }
+}
+
+/**
+ * Grants free atoms to the first shard that claims them, if the view that it has in force shows them. Returns
+ * whether any was granted; the caller numbers the grants by raising the group's epoch.
+ */
+export function grantFree(draft: LedgerDraft, plan: GroupPlan): boolean {
+  if (plan.blockers.length > 0) return false;
+  let changed = false;
+  for (const planned of plan.shards) {
+    const shard = draft.shards.get(planned.name);
+    if (shard === undefined || !isInForce(shard, planned)) continue;
+    for (const name of grantable(draft, plan, shard, planned)) {
+      const atom = draft.atoms.get(name);
+      if (atom === undefined) continue;
+      Object.assign(atom, { state: "Held", shard: shard.name, epoch: draft.epoch + 1 });
+      for (const holder of shard.holders) holder.lost.delete(name);
+      changed = true;
+    }
+  }
+  return changed;
+}
+
+/** Atoms are granted by the view in force, not by one that still waits for its labels. */
+function isInForce(shard: DraftShard, { view }: PlannedShard): boolean {
+  return isDeepStrictEqual(shard.limits, view.limits);
+}
+
+/**
+ * Free atoms that the shard is the first to claim, all of them if its selectors can say "what it has and these",
+ * else as many as can be said: an atom that is held and not seen would be nobody's.
+ */
+function grantable(draft: LedgerDraft, plan: GroupPlan, shard: DraftShard, planned: PlannedShard): string[] {
+  const free = [...draft.atoms.values()]
+    .filter(({ state, atom }) => state === "Free" && firstClaimant(plan, atom) === planned.name)
+    .map(({ atom }) => atom);
+  if (free.length === 0) return [];
+  const held = [...draft.atoms.values()]
+    .filter(({ state, shard: owner }) => state === "Held" && owner === shard.name)
+    .map(({ atom }) => atom);
+  const hiddenBefore = hiddenAtoms(plan, shard, held).size;
+  const fits = (names: readonly string[]) => hiddenAtoms(plan, shard, names).size <= hiddenBefore;
+  if (fits([...held, ...free])) return free;
+  const fitting: string[] = [];
+  for (const name of free) if (fits([...held, ...fitting, name])) fitting.push(name);
+  return fitting;
+}
+
+function firstClaimant(plan: GroupPlan, atom: string): string | undefined {
+  return plan.shards.find(({ claims }) => claims.has(atom))?.name;
+}
+
+function hiddenAtoms({ atoms, labels }: GroupPlan, shard: DraftShard, names: readonly string[]): Set<string> {
+  const scope = { atoms, seen: new Set(names), labels };
+  return new Set(
+    selectorsOf(shard.limits).flatMap((selector) => restrictView(selector, scope).inexpressible),
+  );
+}
+
+/** Enters connected pods as holders, so that they count as live from before their grant is sent. */
+export function admitPods(draft: LedgerDraft, plan: GroupPlan, facts: GroupFacts): void {
+  if (plan.blockers.length > 0) return;
+  const recorded = new Set(
+    [...draft.shards.values()].flatMap(({ holders }) => holders.map(({ uid }) => uid)),
+  );
+  for (const planned of plan.shards) {
+    const shard = draft.shards.get(planned.name);
+    const holdsAny = [...draft.atoms.values()].some(
+      (atom) => atom.state === "Held" && atom.shard === planned.name,
+    );
+    if (shard === undefined || shard.limits.length === 0 || !holdsAny) continue;
+    const joining = [...facts.pods.values()]
+      .filter((pod) => pod.shard === planned.name && mayJoin(pod) && !recorded.has(pod.uid))
+      .sort((a, b) => (a.pod < b.pod ? -1 : 1));
+    for (const { pod, uid, unbound } of joining) {
+      shard.holders.push({ pod, uid, lost: new Set(), prior: false, unbound });
+    }
+  }
+}
+
+function mayJoin({ refusal, connected, terminating, terminatedSeen, absentSinceMs }: PodFacts): boolean {
+  return refusal === undefined && connected && !terminating && !terminatedSeen && absentSinceMs === undefined;
+}

@@ -1,0 +1,116 @@
+import { CtrlmeshError } from "#api/errors";
+import { fieldManager, group, wellKnown } from "#api/names";
+import { isApiError, isRecord } from "#kube/client/api-error";
+import type { CallOptions, KubeClient, ResourceKind } from "#kube/client/client";
+import { runController } from "#kube/client/controller";
+import type { ReflectorDeps } from "#kube/client/reflector";
+import { WorkQueue } from "#kube/client/work-queue";
+import type { StampSettings } from "#webhook/stamp";
+import {
+  mutatingBindingKind,
+  mutatingPolicyKind,
+  type PolicyManifest,
+  protectLabelsPolicy,
+  stampPolicy,
+  supportsMutatingPolicies,
+  supportsValidatingPolicies,
+} from "./admission-policy.ts";
+import type { ServedResource } from "./discovery.ts";
+import type { Healing } from "./healing.ts";
+import { optInPolicy, requireProxyPolicy } from "./opt-in-policy.ts";
+import { PublishedSchemas } from "./published-schemas.ts";
+import type { ResourceCatalog } from "./resources.ts";
+import { kindName } from "./stamp.ts";
+
+export interface PolicyDeps extends ReflectorDeps {
+  readonly client: KubeClient;
+  readonly catalog: Pick<ResourceCatalog, "served" | "ending" | "onChange">;
+  /** Its kinds are stamped. */
+  readonly healing: Pick<Healing, "kinds" | "onKinds">;
+  readonly settings: StampSettings;
+  readonly signal: AbortSignal;
+}
+
+/** Somebody may delete a policy; nothing tells us. */
+const reapplyMs = 60_000;
+const waitingMs = 3_000;
+const key = "policies";
+
+/**
+ * Keeps the admission policies that this API server can have until the signal aborts: stamping, protection of
+ * namespace labels, opt-in and required proxy. A kind joins the stamp policy when its schema is settled and leaves
+ * it when its CRD is being deleted. They stay when the manager stops: they need nobody to work.
+ */
+export async function keepPolicies(deps: PolicyDeps): Promise<void> {
+  const { client, catalog, healing, signal, log } = deps;
+  using queue = new WorkQueue({ ...deps, retryPause: { minMs: 1000, maxMs: 30_000 } });
+  using _catalog = catalog.onChange(() => queue.add(key));
+  using _kinds = healing.onKinds(() => queue.add(key));
+  const schemas = new PublishedSchemas(client, deps.clock);
+  queue.add(key);
+  const reconcile = () => applyPolicies(deps, schemas);
+  await runController({ name: "admission policies", queue, reconcile, workers: 1, signal, log });
+}
+
+async function applyPolicies(deps: PolicyDeps, schemas: PublishedSchemas) {
+  const { client, catalog, settings, signal } = deps;
+  const call = { signal };
+  let isWaiting = false;
+  if (await supportsMutatingPolicies(client, call)) {
+    const { settled, waiting } = await schemas.split(stampable(deps), call);
+    isWaiting = waiting.length > 0;
+    const stamp = stampPolicy(settled, settings);
+    if (stamp === undefined) await removeStamp(client, call);
+    else await apply(client, stamp, call);
+    await apply(client, optInPolicy(), call);
+  }
+  if (await supportsValidatingPolicies(client, call)) {
+    await apply(client, protectLabelsPolicy(await ownUser(client, call), settings), call);
+    if (isShardingServed(catalog)) await apply(client, requireProxyPolicy(), call);
+  }
+  return { requeueAfterMs: isWaiting ? waitingMs : reapplyMs * (1 + 0.2 * deps.random()) };
+}
+
+/** All served versions of the kinds to stamp whose CRD is not on its way out. */
+function stampable({ catalog, healing }: PolicyDeps): ServedResource[] {
+  const ending = new Set(catalog.ending().map(kindName));
+  const names = new Set(healing.kinds().map(kindName));
+  return catalog.served().filter((each) => names.has(kindName(each)) && !ending.has(kindName(each)));
+}
+
+function isShardingServed(catalog: Pick<ResourceCatalog, "served" | "ending">): boolean {
+  const isOurs = (each: { group: string; resource: string }) =>
+    each.group === group && each.resource === "shardingconfigs";
+  return catalog.served().some(isOurs) && !catalog.ending().some(isOurs);
+}
+
+async function apply(client: KubeClient, manifest: PolicyManifest, { signal }: CallOptions): Promise<void> {
+  const put = async (kind: ResourceKind, body: PolicyManifest["policy"]) => {
+    const name = body.metadata?.name ?? "";
+    await client.patch(kind, { name }, { type: "apply", body, force: true }, { signal, fieldManager });
+  };
+  await put(manifest.policyKind, manifest.policy);
+  for (const body of manifest.bindings) await put(manifest.bindingKind, body);
+}
+
+/** The binding goes first: a binding without its policy is an error that writes would meet. */
+async function removeStamp(client: KubeClient, call: CallOptions): Promise<void> {
+  for (const kind of [mutatingBindingKind, mutatingPolicyKind]) {
+    try {
+      await client.delete(kind, { name: wellKnown.stampPolicy }, call);
+    } catch (failed) {
+      if (!isApiError(failed, "API_NOT_FOUND")) throw failed;
+    }
+  }
+}
+
+/** Our user name in the API server's eyes (SelfSubjectReview, Kubernetes 1.28). */
+async function ownUser(client: KubeClient, call: CallOptions): Promise<string> {
+  const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+  const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
+  const review = await client.raw("POST", path, body, call);
+  const status = isRecord(review) && isRecord(review.status) ? review.status : {};
+  const user = isRecord(status.userInfo) ? status.userInfo.username : undefined;
+  if (typeof user === "string" && user !== "") return user;
+  throw new CtrlmeshError("MALFORMED_RESPONSE", { what: "the review names no user", where: path });
+}
