@@ -28,7 +28,7 @@ export class MemoryClient implements KubeClient {
 
   async list(kind: ResourceKind, { namespace = "" }: { readonly namespace?: string }) {
     this.before("list", kind, { name: "" });
-    const prefix = `${kind.resource}/${namespace}`;
+    const prefix = `${kind.resource}/${namespace === "" ? "" : `${namespace}/`}`;
     const items = [...this.#objects].filter(([at]) => at.startsWith(prefix)).map(([, object]) => object);
     return {
       items,

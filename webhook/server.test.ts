@@ -386,7 +386,7 @@ const faults: readonly [string, string, object, RegExp][] = [
   [
     "a rate limit whose name is a number",
     "/validate-ctrlmesh-circuitbreaker",
-    { rateLimitings: [{ name: 3 }] },
+    { selector: {}, rateLimitings: [{ name: 3 }] },
     /spec\.rateLimitings\[0\]/,
   ],
 ];

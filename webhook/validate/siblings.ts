@@ -34,7 +34,7 @@ export function coverageWarnings(
       selectors: [selectorFor(shard, { group, resource })],
     }));
     const { overlaps, gaps } = overlapsAndGaps(claimants, settings.shardLabels, settings.hash);
-    const name = group === "" ? resource : `${resource}.${group}`;
+    const name = group === "" || group === "*" ? resource : `${resource}.${group}`;
     for (const sentence of sentencesOf(overlaps, gaps)) {
       findings.set(sentence, [...(findings.get(sentence) ?? []), name]);
     }
