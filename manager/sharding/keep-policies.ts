@@ -58,7 +58,7 @@ async function applyPolicies(deps: PolicyDeps, schemas: PublishedSchemas) {
   let isWaiting = false;
   if (await supportsMutatingPolicies(client, call)) {
     const { settled, waiting } = await schemas.split(stampable(deps), call);
-    isWaiting = waiting.length > 0;
+    isWaiting = waiting.length > 0 || catalog.ending().length > 0;
     const stamp = stampPolicy(settled, settings);
     if (stamp === undefined) await removeStamp(client, call);
     else await apply(client, stamp, call);

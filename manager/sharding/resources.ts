@@ -32,7 +32,10 @@ export interface ResourceCatalog extends AsyncDisposable {
   unserved(limits: readonly ResourcePattern[]): readonly GroupResource[];
   /** All that is served, for policies. */
   served(): readonly ServedResource[];
-  /** CRDs that are being deleted. */
+  /**
+   * Kinds whose CRD is being deleted or went within the last 15 s, also when it came back since: what is known
+   * of their schema does not count.
+   */
   ending(): readonly GroupResource[];
   /** What is wrong with the ConfigMap now: bad content (the last good one stays) or kinds that are not served. */
   findings(): readonly CtrlmeshFinding[];
@@ -65,6 +68,8 @@ const crdKind = {
 const rediscoverMs = 300_000;
 /** Discovery follows a CRD by some seconds. */
 const afterCrdMs: readonly number[] = [300, 3_000, 12_000];
+/** Longer than the API servers' poll of schemas. */
+const endedMs = 15_000;
 const discoveryKey = "discovery";
 
 /** Starts to follow discovery, CRDs and the ConfigMap. */
@@ -84,6 +89,7 @@ class Catalog implements ResourceCatalog {
   #served: readonly ServedResource[] = [];
   #config: readonly LabelledKinds[] = [];
   #configError: CtrlmeshError | undefined;
+  readonly #endedAtMs = new Map<string, number>();
 
   constructor(deps: CatalogDeps) {
     this.#deps = deps;
@@ -92,7 +98,7 @@ class Catalog implements ResourceCatalog {
     this.#configMaps = startInformer(client, { kind: configMapKind, namespace, fieldSelector }, deps);
     this.#configMaps.onChange(({ object }) => this.#readConfig(object));
     this.#crds = startInformer(client, { kind: crdKind, metadataOnly: true }, deps);
-    this.#crds.onChange(() => this.#rediscoverSoon());
+    this.#crds.onChange(({ name, object }) => this.#followCrd(name.name, object));
     this.#queue = new WorkQueue({ ...deps, retryPause: { minMs: 1000, maxMs: 30_000 } });
     const { signal } = this.#controller;
     const reconcile = (key: string) => this.#discover(key, signal);
@@ -141,12 +147,9 @@ class Catalog implements ResourceCatalog {
   }
 
   ending(): readonly GroupResource[] {
-    return this.#crds.list().flatMap(({ metadata }) => {
-      const name = metadata?.name ?? "";
-      const dot = name.indexOf(".");
-      if (metadata?.deletionTimestamp === undefined || dot < 0) return [];
-      return [{ resource: name.slice(0, dot), group: name.slice(dot + 1) }];
-    });
+    const now = this.#deps.clock.monotonicMs();
+    for (const [name, atMs] of this.#endedAtMs) if (now - atMs > endedMs) this.#endedAtMs.delete(name);
+    return [...this.#endedAtMs.keys()].map(crdOf);
   }
 
   findings(): readonly CtrlmeshFinding[] {
@@ -195,20 +198,31 @@ class Catalog implements ResourceCatalog {
     this.#tell();
   }
 
-  #rediscoverSoon(): void {
+  #followCrd(name: string, object: KubernetesObject | undefined): void {
+    if (object === undefined || object.metadata?.deletionTimestamp !== undefined) {
+      this.#endedAtMs.set(name, this.#deps.clock.monotonicMs());
+    }
+    // Discovery forgets a kind some seconds after its CRD is gone; nothing may rely on it meanwhile.
+    if (object === undefined) this.#served = this.#served.filter((each) => crdName(each) !== name);
     for (const ms of afterCrdMs) this.#queue.addAfter(`${discoveryKey} after ${ms} ms`, ms);
     this.#tell();
   }
 
   async #discover(key: string, signal: AbortSignal) {
     const found = await discover(this.#deps.client, { signal });
-    const next = keepUnknown(found, this.#served);
+    const next = keepUnknown(found, this.#served).filter((each) => !this.#isGone(each));
     const isChanged = next.map(identity).join() !== this.#served.map(identity).join();
     this.#served = next;
     this.#discovered.resolve();
     if (isChanged) this.#tell();
     if (key !== discoveryKey) return undefined;
     return { requeueAfterMs: rediscoverMs * (1 + 0.2 * this.#deps.random()) };
+  }
+
+  /** Discovery still names it, and its CRD ended and is not back. */
+  #isGone(served: ServedResource): boolean {
+    const name = crdName(served);
+    return this.#endedAtMs.has(name) && this.#crds.get({ name }) === undefined;
   }
 
   #tell(): void {
@@ -230,6 +244,16 @@ function keepUnknown(found: Discovery, before: readonly ServedResource[]): reado
     (each) => isUnknown.has(`${each.group}/${each.version}`) && !known.has(identity(each)),
   );
   return [...found.resources, ...kept];
+}
+
+/** A CRD is named `<resource>.<group>`. */
+function crdName({ group, resource }: GroupResource): string {
+  return `${resource}.${group}`;
+}
+
+function crdOf(name: string): GroupResource {
+  const dot = name.indexOf(".");
+  return { resource: name.slice(0, dot), group: name.slice(dot + 1) };
 }
 
 function identity({ group, version, resource, kind, namespaced, verbs, hasStatus }: ServedResource): string {
