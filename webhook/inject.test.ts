@@ -246,6 +246,13 @@ test("inject: an API server that the containers name becomes the proxy's upstrea
   assert.equal(envOf(find(pod, "manager")).KUBERNETES_SERVICE_HOST, "127.0.0.1");
 });
 
+test("inject: a variable that is set twice, of which the last would win, leaves no way round the proxy", () => {
+  const env = ["10.9.9.9", "10.9.9.9"].map((value) => ({ name: "KUBERNETES_SERVICE_HOST", value }));
+  const { pod } = inject(withSpec({ containers: [{ name: "manager", env }] }), request);
+  const hosts = find(pod, "manager").env?.filter(({ name }) => name === "KUBERNETES_SERVICE_HOST");
+  assert.deepEqual(hosts, [{ name: "KUBERNETES_SERVICE_HOST", value: "127.0.0.1" }]);
+});
+
 const kubeconfigRequest: InjectionRequest = { ...request, mode: "kubeconfig" };
 const kubeconfigPath = "/etc/kubernetes/kubeconfig/fake-kubeconfig.yaml";
 
