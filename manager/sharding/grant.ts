@@ -57,16 +57,24 @@ export function adoptViews(draft: LedgerDraft, plan: GroupPlan): void {
 }
 
 /**
- * Grants free atoms to the first shard that claims them, if the view that it has in force shows them. Returns
- * whether any was granted; the caller numbers the grants by raising the group's epoch.
+ * Grants each free atom to the first shard that claims it, if the view that it has in force can show it; to the
+ * next one if that view could not say "what it has and this". One that waits for its labels is waited for.
+ * Returns whether any was granted; the caller numbers the grants by raising the group's epoch.
  */
 export function grantFree(draft: LedgerDraft, plan: GroupPlan): boolean {
   if (plan.blockers.length > 0) return false;
   let changed = false;
+  const waitedFor = new Set<string>();
   for (const planned of plan.shards) {
     const shard = draft.shards.get(planned.name);
-    if (shard === undefined || !isInForce(shard, planned)) continue;
-    for (const name of grantable(draft, plan, shard, planned)) {
+    const free = [...draft.atoms.values()]
+      .filter(({ state, atom }) => state === "Free" && planned.claims.has(atom) && !waitedFor.has(atom))
+      .map(({ atom }) => atom);
+    if (shard === undefined || !isInForce(shard, planned)) {
+      for (const name of free) waitedFor.add(name);
+      continue;
+    }
+    for (const name of expressible(draft, plan, shard, free)) {
       const atom = draft.atoms.get(name);
       if (atom === undefined) continue;
       Object.assign(atom, { state: "Held", shard: shard.name, epoch: draft.epoch + 1 });
@@ -83,27 +91,24 @@ function isInForce(shard: DraftShard, { view }: PlannedShard): boolean {
 }
 
 /**
- * Free atoms that the shard is the first to claim, all of them if its selectors can say "what it has and these",
- * else as many as can be said: an atom that is held and not seen would be nobody's.
+ * Those of the free atoms that the shard's selectors can show beside what it has: all of them if possible, else
+ * as many as can be said. An atom that is held and not seen would be nobody's.
  */
-function grantable(draft: LedgerDraft, plan: GroupPlan, shard: DraftShard, planned: PlannedShard): string[] {
-  const free = [...draft.atoms.values()]
-    .filter(({ state, atom }) => state === "Free" && firstClaimant(plan, atom) === planned.name)
-    .map(({ atom }) => atom);
-  if (free.length === 0) return [];
+function expressible(
+  draft: LedgerDraft,
+  plan: GroupPlan,
+  shard: DraftShard,
+  free: readonly string[],
+): string[] {
   const held = [...draft.atoms.values()]
     .filter(({ state, shard: owner }) => state === "Held" && owner === shard.name)
     .map(({ atom }) => atom);
   const hiddenBefore = hiddenAtoms(plan, shard, held).size;
   const fits = (names: readonly string[]) => hiddenAtoms(plan, shard, names).size <= hiddenBefore;
-  if (fits([...held, ...free])) return free;
+  if (free.length === 0 || fits([...held, ...free])) return [...free];
   const fitting: string[] = [];
   for (const name of free) if (fits([...held, ...fitting, name])) fitting.push(name);
   return fitting;
-}
-
-function firstClaimant(plan: GroupPlan, atom: string): string | undefined {
-  return plan.shards.find(({ claims }) => claims.has(atom))?.name;
 }
 
 function hiddenAtoms({ atoms, labels }: GroupPlan, shard: DraftShard, names: readonly string[]): Set<string> {
