@@ -1,7 +1,7 @@
 import { CtrlmeshError } from "#api/errors";
 import type { KubernetesObject } from "#api/meta";
 import { wellKnown } from "#api/names";
-import type { KubeClient, ResourceKind } from "#kube/client/client";
+import type { KubeClient } from "#kube/client/client";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
 import type { NameConstraints } from "#runtime/name-constraints";
@@ -12,7 +12,8 @@ import {
   isKeyPairOf,
   readCertificate,
 } from "#runtime/x509";
-import { secretBody, textsOfSecret } from "./secret-texts.ts";
+import { readSecret, writeSecret } from "./secret-store.ts";
+import { textsOfSecret } from "./secret-texts.ts";
 
 /**
  * The mesh CA: signs the serving certificates of proxies, control stream and webhooks, for a closed set of
@@ -22,8 +23,6 @@ import { secretBody, textsOfSecret } from "./secret-texts.ts";
  * made `announceDays` before the end of the present one and takes over `overlapDays` before it. All that are
  * still valid stay in the bundle.
  */
-
-export const secretKind: ResourceKind = { group: "", version: "v1", resource: "secrets", namespaced: true };
 
 const lifeDays = 3650;
 const announceDays = 730;
@@ -208,49 +207,4 @@ function place({ metadata }: KubernetesObject, key: string): string {
 export function certificatesOf(bundlePem: string): string[] {
   const blocks = bundlePem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? [];
   return blocks.map((block) => `${block}\n`);
-}
-
-interface SecretDeps {
-  readonly client: KubeClient;
-  readonly namespace: string;
-}
-
-/** A Secret of the manager's namespace; undefined when there is none. */
-export async function readSecret(
-  { client, namespace }: SecretDeps,
-  name: string,
-  signal: AbortSignal,
-): Promise<KubernetesObject | undefined> {
-  try {
-    return await client.get(secretKind, { namespace, name }, { signal });
-  } catch (thrown) {
-    if (thrown instanceof CtrlmeshError && thrown.code === "API_NOT_FOUND") return undefined;
-    throw thrown;
-  }
-}
-
-/**
- * Creates a Secret, or replaces the entries of the one that was read.
- *
- * @throws API_CONFLICT when somebody else was faster
- */
-export async function writeSecret(
-  { client, namespace }: SecretDeps,
-  { name, present, texts }: SecretWrite,
-  signal: AbortSignal,
-): Promise<void> {
-  const body = secretBody(texts);
-  if (present === undefined) {
-    const metadata = { name, namespace };
-    const secret = { apiVersion: "v1", kind: "Secret", metadata, type: "Opaque", data: body };
-    await client.create(secretKind, secret, { signal });
-    return;
-  }
-  await client.update(secretKind, { ...present, apiVersion: "v1", kind: "Secret", data: body }, { signal });
-}
-
-interface SecretWrite {
-  readonly name: string;
-  readonly present: KubernetesObject | undefined;
-  readonly texts: Readonly<Record<string, string>>;
 }

@@ -2,8 +2,9 @@ import { CtrlmeshError } from "#api/errors";
 import type { KubernetesObject } from "#api/meta";
 import { wellKnown } from "#api/names";
 import { isKeyPairOf, issueCertificate, readCertificate } from "#runtime/x509";
-import { certificatesOf, type MeshAuthority, type MeshAuthorityDeps, readSecret, writeSecret } from "./ca.ts";
+import { certificatesOf, type MeshAuthority, type MeshAuthorityDeps } from "./ca.ts";
 import type { Names } from "./certificate-names.ts";
+import { readSecret, writeSecret } from "./secret-store.ts";
 import { textsOfSecret } from "./secret-texts.ts";
 
 export interface ServingCertificate {

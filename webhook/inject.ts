@@ -1,5 +1,6 @@
 import { isLabelValue } from "#api/label-selector";
 import { annotations, containers, labels, proxyPaths } from "#api/names";
+import { readEnvInject } from "./env-inject.ts";
 import {
   type InjectionMode,
   type InjectionRecord,
@@ -12,7 +13,9 @@ import { envMode } from "./modes/env.ts";
 import { kubeconfigMode } from "./modes/kubeconfig.ts";
 import type { Mode } from "./modes/mode.ts";
 import type { Container, Pod, Volume } from "./pod.ts";
-import { proxyContainer } from "./proxy-container.ts";
+import { isProxy, proxyContainer } from "./proxy-container.ts";
+import { readProxyWishes } from "./proxy-wishes.ts";
+import { shareLogs } from "./shared-logs.ts";
 import {
   apiAccessMount,
   apiAccessVolume,
@@ -21,7 +24,6 @@ import {
   trustingMesh,
   volumeNames,
 } from "./volumes.ts";
-import { isProxy, readEnvInject, readProxyWishes, shareLogs } from "./wishes.ts";
 
 export interface Injection {
   readonly pod: Pod;

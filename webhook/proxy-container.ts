@@ -106,3 +106,8 @@ const securityContext = {
   capabilities: { drop: ["ALL"] },
   seccompProfile: { type: "RuntimeDefault" },
 };
+
+/** Whether a container is the proxy of an earlier call. */
+export function isProxy({ name }: Container): boolean {
+  return name === containers.proxy;
+}
