@@ -9,13 +9,13 @@ import {
   refusal,
 } from "./injection-request.ts";
 import { byName, entriesFirst, withEntries } from "./keyed-list.ts";
+import { shareLogs } from "./log-path.ts";
 import { envMode } from "./modes/env.ts";
 import { kubeconfigMode } from "./modes/kubeconfig.ts";
 import type { Mode } from "./modes/mode.ts";
 import type { Container, Pod, Volume } from "./pod.ts";
 import { isProxy, proxyContainer } from "./proxy-container.ts";
 import { readProxyWishes } from "./proxy-wishes.ts";
-import { shareLogs } from "./shared-logs.ts";
 import {
   apiAccessMount,
   apiAccessVolume,
