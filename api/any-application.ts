@@ -184,13 +184,6 @@ const anyApplication = kindOf(
         description: "Epoch.",
         wide: true,
       },
-      {
-        name: "Placements",
-        type: "string",
-        jsonPath: ".status.ownership.placements[*].zone",
-        description: "Zones that run it.",
-        wide: true,
-      },
       { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp", description: "Age." },
     ],
   },

@@ -139,13 +139,6 @@ const faultInjection = kindOf(
         jsonPath: '.status.conditions[?(@.type=="Ready")].status',
         description: "Whether every selected pod has the faults.",
       },
-      {
-        name: "Faults",
-        type: "string",
-        jsonPath: ".spec.httpFault[*].name",
-        description: "Faults.",
-        wide: true,
-      },
       { name: "Age", type: "date", jsonPath: ".metadata.creationTimestamp", description: "Age." },
     ],
   },

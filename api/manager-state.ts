@@ -32,13 +32,6 @@ const managerState = kindOf(
         description: "Pod that leads.",
       },
       {
-        name: "Replicas",
-        type: "string",
-        jsonPath: ".status.endpoints[*].name",
-        description: "All pods.",
-        wide: true,
-      },
-      {
         name: "Namespace",
         type: "string",
         jsonPath: ".status.namespace",

@@ -35,7 +35,7 @@ const meshPeer = kindOf(
       {
         name: "Endpoints",
         type: "string",
-        jsonPath: ".spec.identity.endpoints[*]",
+        jsonPath: ".spec.identity.endpoints",
         description: "Addresses.",
         wide: true,
       },

@@ -60,3 +60,9 @@ test("crds: every text, list and map has an upper bound and every field of ours 
     });
   }
 });
+
+test("crds: no column asks for several values, of which kubectl would show the first as if it were all", () => {
+  for (const [name, content] of crdFiles())
+    for (const { jsonPath } of parse(content).spec.versions[0].additionalPrinterColumns)
+      assert.ok(!jsonPath.includes("[*]"), `${name}: ${jsonPath}`);
+});
