@@ -1,5 +1,5 @@
 /** What our own answers hold; numbers are unsigned integers below 2^32. */
-export type CborValue = string | number | CborMap;
+type CborValue = string | number | CborMap;
 export interface CborMap {
   readonly [key: string]: CborValue | undefined;
 }

@@ -62,7 +62,7 @@ export function encodeStatus(status: KubernetesStatus, encoding: Encoding): Uint
 }
 
 /** Members in the API server's order; empty ones are left out. */
-export function statusJson(status: KubernetesStatus): CborMap {
+function statusJson(status: KubernetesStatus): CborMap {
   const { details } = status;
   return {
     kind: "Status",

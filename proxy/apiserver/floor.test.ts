@@ -157,6 +157,7 @@ test("floors: a read that began before a reset is not taken for one behind it", 
   assert.equal(bench.table.stateFor(pods, "s").kind, "wait");
   await bench.reads[0]?.answer(known("100"));
   assert.equal(bench.table.stateFor(pods, "s").kind, "wait");
+  assert.equal(bench.known, 0, "nothing of it goes to the disk");
   await bench.reads[1]?.answer(known("200"));
   assert.deepEqual(bench.table.stateFor(pods, "s"), known("200"));
 });
