@@ -7,6 +7,15 @@ import { createAuthority, issueCertificate } from "#runtime/x509";
 
 const deadlineMs = 5_000;
 
+/** Waits, turn by turn of the event loop, until `isTrue` holds. */
+export async function eventually(isTrue: () => boolean, what: string): Promise<void> {
+  const deadline = performance.now() + deadlineMs;
+  while (!isTrue()) {
+    if (performance.now() > deadline) throw new Error(`${what}: not within ${deadlineMs} ms`);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
 export interface RawIdentity {
   readonly caPem: string;
   readonly certificatePem: string;
