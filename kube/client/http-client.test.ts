@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { CtrlmeshError } from "#api/errors";
 import { FakeClock } from "#runtime/fake-clock";
 import { apiStatusOf, isAlreadyExists } from "./api-error.ts";
+import { eventually } from "./eventually.ts";
 import { respond, scriptedServer, status } from "./scripted-server.ts";
 
 const signal = AbortSignal.timeout(20_000);
@@ -56,7 +57,7 @@ test("http client: 429 with Retry-After is repeated after that time, and the cal
   const written = server.client.patch(nodes, { name: "b" }, { type: "merge", body: { a: 1 } }, options);
   for (let n = 1; n <= 2; n++) {
     await server.request(n);
-    await waitFor(() => throttled === n, "the call to be told of the throttling");
+    await eventually(() => throttled === n, "the call to be told of the throttling");
     await clock.whenWaiting(1);
     await clock.advance(6_999);
     assert.equal(server.seen.length, n, "repeated before the time");
@@ -183,10 +184,7 @@ test("http client: an ERROR event of a watch throws the error of its Status", as
   });
   const watch = ended.client.watch(configMaps, { resourceVersion: "4" }, { signal });
   await assert.rejects(collect(watch), { code: "API_EXPIRED", message: /too old/ });
-  assert.deepEqual(
-    await collect(server.client.watch(configMaps, { resourceVersion: "4" }, { signal })),
-    [],
-  );
+  assert.deepEqual(await collect(server.client.watch(configMaps, { resourceVersion: "4" }, { signal })), []);
 });
 
 test("http client: leaving a watch closes its connection", async () => {
@@ -201,14 +199,6 @@ test("http client: leaving a watch closes its connection", async () => {
   }
   await closed.promise;
 });
-
-async function waitFor(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 5000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-}
 
 async function collect<T>(events: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
