@@ -46,16 +46,22 @@ function cuttable(api: MemoryApi, wire: { isCut: boolean }): KubeClient {
   const check = () => {
     if (wire.isCut) throw new CtrlmeshError("API_UNREACHABLE", { what: "the wire is cut" });
   };
-  return new Proxy(api, {
-    get: (target, name) => {
-      if (name === "get")
-        return async (...given: Parameters<KubeClient["get"]>) => (check(), target.get(...given));
-      if (name === "update") {
-        return async (...given: Parameters<KubeClient["update"]>) => (check(), target.update(...given));
-      }
-      return Reflect.get(target, name);
+  return {
+    get: async (kind, name, options) => {
+      check();
+      return await api.get(kind, name, options);
     },
-  });
+    update: async (kind, object, options) => {
+      check();
+      return await api.update(kind, object, options);
+    },
+    create: (kind, object, options) => api.create(kind, object, options),
+    list: (kind, query, options) => api.list(kind, query, options),
+    patch: (kind, name, patch, options) => api.patch(kind, name, patch, options),
+    delete: (kind, name, options) => api.delete(kind, name, options),
+    raw: (method, path, body, options) => api.raw(method, path, body, options),
+    watch: (kind, query, options) => api.watch(kind, query, options),
+  };
 }
 
 const spec = (api: MemoryApi) => leaseSpecOf(api.peek("leases", "lock", "ns") ?? {});
