@@ -32,17 +32,21 @@ export class WorkloadApi implements AsyncDisposable {
   /** Any status is an answer; only a connection that fails throws (API_UNREACHABLE). */
   call(method: string, path: string, body?: unknown, contentType = "application/json"): Promise<ApiAnswer> {
     return new Promise((resolve, reject) => {
-      const outgoing = request(this.#options(method, path, contentType), (response) => {
+      const text = body === undefined ? "" : JSON.stringify(body);
+      const options = this.#options(method, path, contentType);
+      // Node announces no length for the body of a DELETE, so it is said here for all.
+      const headers = { ...options.headers, "content-length": Buffer.byteLength(text) };
+      const outgoing = request({ ...options, headers }, (response) => {
         const chunks: Buffer[] = [];
         response.on("data", (chunk: Buffer) => chunks.push(chunk));
         response.on("error", reject);
         response.on("end", () => {
-          const text = Buffer.concat(chunks).toString("utf8");
-          resolve({ status: response.statusCode ?? 0, body: parseObject(text) });
+          const answer = Buffer.concat(chunks).toString("utf8");
+          resolve({ status: response.statusCode ?? 0, body: parseObject(answer) });
         });
       });
       outgoing.on("error", (cause) => reject(unreachable(this.#address.url, cause)));
-      outgoing.end(body === undefined ? undefined : JSON.stringify(body));
+      outgoing.end(text);
     });
   }
 
@@ -85,7 +89,11 @@ export class WorkloadApi implements AsyncDisposable {
     }
   }
 
-  #options(method: string, path: string, contentType: string | undefined): RequestOptions {
+  #options(
+    method: string,
+    path: string,
+    contentType: string | undefined,
+  ): RequestOptions & { headers: Record<string, string> } {
     const { hostname, port } = new URL(this.#address.url);
     return {
       method,

@@ -1,5 +1,5 @@
 import { mkdirSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
@@ -51,13 +51,14 @@ export class PodLife {
     for (const container of pod.spec.containers) this.#add(container, pod.spec.restartPolicy ?? "Always");
   }
 
-  logFile(container: string): string {
-    return join(this.#folder, "logs", `${container}.log`);
+  /** Output of one run of a container; runs count from 0. */
+  logFile(container: string, run: number): string {
+    return join(this.#folder, "logs", `${container}.${run}.log`);
   }
 
   /** Starts everything in the kubelet's order; resolves when no container will run any more. */
   async run(): Promise<void> {
-    mkdirSync(dirname(this.logFile("x")), { recursive: true });
+    mkdirSync(join(this.#folder, "logs"), { recursive: true });
     this.#changed();
     await this.#mountVolumes();
     const refreshing = this.#keepVolumesFresh();
@@ -254,7 +255,11 @@ export class PodLife {
     const argv = [...entrypoint, ...(container.args ?? [])].map((argument) =>
       expand(withPodLoopback(argument, this.podIp), environment),
     );
-    return { argv: this.#program(argv), environment, logFile: this.logFile(container.name) };
+    return {
+      argv: this.#program(argv),
+      environment,
+      logFile: this.logFile(container.name, this.#life(container).restartCount),
+    };
   }
 
   /** `node` means the Node that runs us, and the name of an image's program means its entrypoint. */

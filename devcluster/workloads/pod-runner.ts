@@ -1,10 +1,10 @@
 import { randomInt } from "node:crypto";
-import { createReadStream, existsSync } from "node:fs";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
 import type { KubernetesObject } from "#api/meta";
+import type { PodLogRequest, PodLogs } from "../pod-logs.ts";
 import type { ApiEvent } from "./api.ts";
 import { follow } from "./follow.ts";
+import { readLogFile } from "./log-file.ts";
 import { PodLife, type PodLifeDependencies } from "./pod-life.ts";
 import type { Pod } from "./pod-spec.ts";
 
@@ -18,7 +18,7 @@ export interface PodRunnerDependencies extends PodLifeDependencies {
  * The node of the embedded cluster: starts the containers of every pod as child processes, each pod with an
  * address of its own in 127/8, and ends them when the pod is deleted.
  */
-export class PodRunner implements AsyncDisposable {
+export class PodRunner implements PodLogs, AsyncDisposable {
   readonly #deps: PodRunnerDependencies;
   readonly #lives = new Map<string, { life: PodLife; done: Promise<void>; stopping: boolean }>();
   readonly #end = new AbortController();
@@ -46,11 +46,15 @@ export class PodRunner implements AsyncDisposable {
     return true;
   }
 
-  /** The log of a container so far; undefined when the pod or the container is not here. */
-  logOf(namespace: string, pod: string, container: string): Readable | undefined {
-    const life = this.#find(namespace, pod);
-    const file = life?.logFile(container);
-    return file !== undefined && existsSync(file) ? createReadStream(file) : undefined;
+  read(request: PodLogRequest, signal: AbortSignal): AsyncIterable<Uint8Array> | undefined {
+    const life = this.#find(request.namespace, request.pod);
+    const container = life?.containers.get(request.container);
+    if (life === undefined || container === undefined) return undefined;
+    const run = container.restartCount - (request.previous ? 1 : 0);
+    if (run < 0) return undefined;
+    const ended = (): boolean => container.restartCount !== run || !container.isRunning;
+    const path = life.logFile(request.container, run);
+    return readLogFile(path, request, { clock: this.#deps.clock, ended }, signal);
   }
 
   /** Ends every pod at once (SIGTERM, then SIGKILL after 2 s) and forgets them. */
