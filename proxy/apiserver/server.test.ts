@@ -2,7 +2,14 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { FakeClock } from "#runtime/fake-clock";
-import { createIdentity, dialRaw, eventually, type RawPeer, RawUpstream } from "../http1/raw-peers.ts";
+import {
+  createIdentity,
+  dialRaw,
+  eventually,
+  type RawPeer,
+  RawUpstream,
+  RawWire,
+} from "../http1/raw-peers.ts";
 import { Harness, requestOf } from "./raw-harness.ts";
 
 const list = "/api/v1/configmaps";
@@ -266,6 +273,41 @@ for (const [name, head] of [
     assert.ok(client.received.endsWith("hello"));
   });
 }
+
+test("proxy: a client that vanishes in the middle of a large response takes the upstream connection with it", async () => {
+  await using harness = await Harness.start();
+  const client = await harness.dial();
+  client.send(requestOf("GET /api"));
+  const upstream = await harness.upstream.accept();
+  await upstream.takeHead();
+  upstream.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n");
+  await client.takeHead();
+  client.socket.pause();
+  upstream.send(Buffer.alloc(16 * 1024 * 1024));
+  await eventually(() => client.socket.bytesRead > 64 * 1024, "bytes that nobody reads");
+  client.socket.destroy();
+  await upstream.ended();
+});
+
+test("proxy: the end of a connection is announced by TLS only behind a whole response", async () => {
+  await using harness = await Harness.start();
+  for (const [body, isWhole] of [
+    ["10 bytes", false],
+    ["10 bytes..", true],
+  ] as const) {
+    await using wire = await RawWire.start(harness.proxy.address.port);
+    const client = await dialRaw(wire.port, harness.identity.caPem, "TLSv1.2");
+    client.send(requestOf("GET /api", "Connection: close"));
+    const upstream = await harness.upstream.accept();
+    await upstream.takeHead();
+    upstream.send(`HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n${body}`);
+    await client.take(body);
+    upstream.socket.destroy();
+    await client.ended();
+    assert.equal(wire.hasCloseNotify, isWhole);
+    client.socket.destroy();
+  }
+});
 
 test("proxy: a response that lasts until the connection ends is ended cleanly", async () => {
   await using harness = await Harness.start();

@@ -1,5 +1,10 @@
 import { once } from "node:events";
-import type { Socket } from "node:net";
+import {
+  connect as connectTcp,
+  createServer as createTcpServer,
+  type Socket,
+  type Server as TcpServer,
+} from "node:net";
 import { connect, createServer, type Server, type TLSSocket } from "node:tls";
 import { createAuthority, issueCertificate } from "#runtime/x509";
 
@@ -213,11 +218,16 @@ export class RawUpstream implements AsyncDisposable {
 }
 
 /** Opens a client connection to 127.0.0.1, half-open allowed. */
-export async function dialRaw(port: number, caPem: string): Promise<RawPeer> {
+export async function dialRaw(
+  port: number,
+  caPem: string,
+  maxVersion: "TLSv1.2" | "TLSv1.3" = "TLSv1.3",
+): Promise<RawPeer> {
   const options = {
     host: "127.0.0.1",
     port,
     ca: caPem,
+    maxVersion,
     ALPNProtocols: ["http/1.1"],
     allowHalfOpen: true,
   };
@@ -226,4 +236,55 @@ export async function dialRaw(port: number, caPem: string): Promise<RawPeer> {
   await once(socket, "secureConnect");
   socket.setNoDelay(true);
   return peer;
+}
+
+/** TLS record type "alert", which an ended TLS 1.2 connection sends last. */
+const alertRecord = 21;
+
+/** A wire to `port` that looks at the TLS records coming back. One connection. */
+export class RawWire implements AsyncDisposable {
+  readonly #server: TcpServer;
+  readonly #sockets: Socket[] = [];
+  #bytes = Buffer.alloc(0);
+
+  private constructor(server: TcpServer) {
+    this.#server = server;
+  }
+
+  static async start(port: number): Promise<RawWire> {
+    const server = createTcpServer({ allowHalfOpen: true });
+    const wire = new RawWire(server);
+    server.on("connection", (near) => {
+      const far = connectTcp({ port, host: "127.0.0.1", allowHalfOpen: true });
+      wire.#sockets.push(near, far);
+      for (const socket of [near, far]) socket.on("error", () => undefined);
+      far.on("data", (bytes: Buffer) => {
+        wire.#bytes = Buffer.concat([wire.#bytes, bytes]);
+      });
+      near.pipe(far).pipe(near);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return wire;
+  }
+
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  }
+
+  /** Whether the last record that came back is an alert. TLS 1.2 only: later versions hide the type. */
+  get hasCloseNotify(): boolean {
+    let type = 0;
+    for (let at = 0; at + 5 <= this.#bytes.length; at += 5 + this.#bytes.readUInt16BE(at + 3)) {
+      type = this.#bytes[at] ?? 0;
+    }
+    return type === alertRecord;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
 }
