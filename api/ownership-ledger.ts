@@ -93,6 +93,7 @@ const shardSchema = object("What is in force for the pods of one shard.", {
   }),
   limits: list("The view in force.", limitSchema, { maxItems: 256 }),
   unfilteredResources: unfilteredSchema,
+  withdrawn: optional(flag("Its ShardingConfig is gone: its pods are refused everything.")),
   prior: optional(
     object("The view before, which would show deletions if it were replaced in a running operator.", {
       limits: list("Its limits.", limitSchema, { maxItems: 256 }),

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import type { LedgerLimit } from "#api/ownership-ledger";
 import { restrictView } from "../snapshot/view.ts";
 import { type DraftShard, isRemoved, type LedgerDraft } from "./ledger-draft.ts";
 import type { GroupPlan, PlannedShard } from "./plan.ts";
@@ -6,15 +7,21 @@ import type { PodFacts } from "./pod-facts.ts";
 import type { GroupFacts } from "./release.ts";
 import { selectorsOf } from "./shard-limits.ts";
 
-/** Enters shards that are new, and takes the view of those whose ShardingConfig is gone: they are refused all. */
+/**
+ * Enters shards that are new. One whose ShardingConfig is gone keeps its view in the ledger and is refused
+ * everything: should the ShardingConfig come back, its running operators go on from what they saw.
+ */
 export function syncShards(draft: LedgerDraft, plan: GroupPlan): void {
   for (const planned of plan.shards) {
     const { name, onLoss, settleSeconds } = planned;
     const shard = draft.shards.get(name);
     if (shard === undefined) {
-      const empty = { limits: [], unfilteredResources: [], prior: undefined, holders: [] };
-      draft.shards.set(name, { name, onLoss, settleSeconds, ...empty });
-    } else if (!isGivingUp(draft, shard)) {
+      const view = { limits: [], unfilteredResources: [], prior: undefined };
+      draft.shards.set(name, { name, onLoss, settleSeconds, ...view, withdrawn: false, holders: [] });
+      continue;
+    }
+    shard.withdrawn = false;
+    if (!isGivingUp(draft, shard)) {
       // What is being given up is given up by the rule under which that began.
       shard.onLoss = onLoss;
       shard.settleSeconds = settleSeconds;
@@ -22,8 +29,7 @@ export function syncShards(draft: LedgerDraft, plan: GroupPlan): void {
   }
   for (const shard of [...draft.shards.values()]) {
     if (!isRemoved(shard, plan)) continue;
-    Object.assign(shard, { limits: [], unfilteredResources: [], prior: undefined });
-    for (const holder of shard.holders) holder.prior = false;
+    shard.withdrawn = true;
     const owns = [...draft.atoms.values()].some((atom) => atom.shard === shard.name);
     if (!owns && shard.holders.length === 0) draft.shards.delete(shard.name);
   }
@@ -44,10 +50,11 @@ function isGivingUp(draft: LedgerDraft, shard: DraftShard): boolean {
 export function adoptViews(draft: LedgerDraft, plan: GroupPlan): void {
   for (const { name, change, view, labelling } of plan.shards) {
     const shard = draft.shards.get(name);
-    if (shard === undefined || change === "none" || labelling.length > 0 || shard.prior !== undefined)
-      continue;
+    if (shard === undefined || change === "none" || labelling.length > 0) continue;
+    if (shard.prior !== undefined) continue;
     const { limits, unfilteredResources, holders, onLoss } = shard;
-    if (change === "narrows" && onLoss === "Restart" && holders.length > 0) {
+    const narrows = change === "narrows" || hidesMore(draft, plan, shard, view.limits);
+    if (narrows && onLoss === "Restart" && holders.length > 0) {
       shard.prior = { limits, unfilteredResources };
       for (const holder of holders) holder.prior = true;
     }
@@ -92,7 +99,8 @@ function isInForce(shard: DraftShard, { view }: PlannedShard): boolean {
 
 /**
  * Those of the free atoms that the shard's selectors can show beside what it has: all of them if possible, else
- * as many as can be said. An atom that is held and not seen would be nobody's.
+ * as many as can be said. An atom that is held and not seen would be nobody's; and what a pod sees already must
+ * not change for it, which a loss can have made more than one conjunction can say.
  */
 function expressible(
   draft: LedgerDraft,
@@ -100,21 +108,63 @@ function expressible(
   shard: DraftShard,
   free: readonly string[],
 ): string[] {
-  const held = [...draft.atoms.values()]
-    .filter(({ state, shard: owner }) => state === "Held" && owner === shard.name)
-    .map(({ atom }) => atom);
-  const hiddenBefore = hiddenAtoms(plan, shard, held).size;
-  const fits = (names: readonly string[]) => hiddenAtoms(plan, shard, names).size <= hiddenBefore;
-  if (free.length === 0 || fits([...held, ...free])) return [...free];
+  const views = viewsOf(draft, shard).map((view) => ({
+    ...view,
+    hidden: hiddenAtoms(plan, view, view.seen),
+  }));
+  const fits = (names: readonly string[]) =>
+    views.every((view) => {
+      const hidden = hiddenAtoms(plan, view, [...view.seen, ...names]);
+      return [...hidden].every((name) => view.hidden.has(name));
+    });
+  if (free.length === 0 || fits(free)) return [...free];
   const fitting: string[] = [];
-  for (const name of free) if (fits([...held, ...fitting, name])) fitting.push(name);
+  for (const name of free) if (fits([...fitting, name])) fitting.push(name);
   return fitting;
 }
 
-function hiddenAtoms({ atoms, labels }: GroupPlan, shard: DraftShard, names: readonly string[]): Set<string> {
+interface ShardViewInForce {
+  readonly limits: readonly LedgerLimit[];
+  readonly seen: readonly string[];
+}
+
+/** The view of a pod that comes now, and the different views of those that run. */
+function viewsOf(draft: LedgerDraft, shard: DraftShard): ShardViewInForce[] {
+  const own = [...draft.atoms.values()].filter((atom) => atom.shard === shard.name);
+  const views = new Map<string, ShardViewInForce>();
+  for (const holder of [undefined, ...shard.holders]) {
+    const keeps = (name: string) => shard.onLoss === "Restart" && holder?.lost.has(name) === true;
+    const seen = own.filter(({ state, atom }) => state === "Held" || keeps(atom)).map(({ atom }) => atom);
+    const limits = holder?.prior === true && shard.prior !== undefined ? shard.prior.limits : shard.limits;
+    views.set(JSON.stringify([seen, limits === shard.limits]), { limits, seen });
+  }
+  return [...views.values()];
+}
+
+/** Whether limits that claim no less would show a running pod less: the sum may be more than they can say. */
+function hidesMore(
+  draft: LedgerDraft,
+  plan: GroupPlan,
+  shard: DraftShard,
+  limits: readonly LedgerLimit[],
+): boolean {
+  return viewsOf(draft, shard).some((view) => {
+    const before = hiddenAtoms(plan, view, view.seen);
+    return [...hiddenAtoms(plan, { limits }, view.seen)].some((each) => !before.has(each));
+  });
+}
+
+/** Atoms that a limit claims and cannot show, each with the limit's number. */
+function hiddenAtoms(
+  { atoms, labels }: GroupPlan,
+  { limits }: Pick<ShardViewInForce, "limits">,
+  names: readonly string[],
+): Set<string> {
   const scope = { atoms, seen: new Set(names), labels };
   return new Set(
-    selectorsOf(shard.limits).flatMap((selector) => restrictView(selector, scope).inexpressible),
+    selectorsOf(limits).flatMap((selector, index) =>
+      restrictView(selector, scope).inexpressible.map((name) => `${index} ${name}`),
+    ),
   );
 }
 

@@ -22,6 +22,7 @@ export interface DraftShard {
   settleSeconds: number;
   limits: readonly LedgerLimit[];
   unfilteredResources: LedgerShard["unfilteredResources"];
+  withdrawn: boolean;
   prior: LedgerShard["prior"];
   holders: DraftHolder[];
 }
@@ -44,6 +45,7 @@ export function openDraft(ledger: LedgerSpec): LedgerDraft {
         {
           ...shard,
           prior: shard.prior,
+          withdrawn: shard.withdrawn ?? false,
           holders: shard.holders.map(({ pod, uid, lost = [], prior = false, unbound = false }) => ({
             pod,
             uid,
@@ -66,8 +68,13 @@ export function closeDraft({ atoms, shards, ...rest }: LedgerDraft): LedgerSpec 
   };
 }
 
-export function closeShard({ prior, holders, ...rest }: DraftShard): LedgerShard {
-  return { ...rest, ...(prior === undefined ? {} : { prior }), holders: holders.map(closeHolder) };
+function closeShard({ withdrawn, prior, holders, ...rest }: DraftShard): LedgerShard {
+  return {
+    ...rest,
+    ...(withdrawn ? { withdrawn } : {}),
+    ...(prior === undefined ? {} : { prior }),
+    holders: holders.map(closeHolder),
+  };
 }
 
 function closeHolder({ pod, uid, lost, prior, unbound }: DraftHolder): LedgerHolder {

@@ -34,7 +34,7 @@ export function dropGoneHolders(draft: LedgerDraft, facts: GroupFacts): void {
 
 /**
  * Begins to take what a shard's spec does not claim any more, and gives back what it claims again before it was
- * released: that never left the shard. Returns whether anything changed hands.
+ * released, if none of its pods came without it in between. Returns whether anything changed hands.
  */
 export function revokeUnclaimed(draft: LedgerDraft, plan: GroupPlan): boolean {
   const claims = new Map(plan.shards.map((shard) => [shard.name, shard.claims]));
@@ -47,18 +47,20 @@ export function revokeUnclaimed(draft: LedgerDraft, plan: GroupPlan): boolean {
       for (const holder of draft.shards.get(atom.shard)?.holders ?? []) holder.lost.add(atom.atom);
       changed = true;
     } else if (atom.state === "Revoking" && isClaimed) {
-      regain(draft, atom);
-      changed = true;
+      changed = regain(draft, atom) || changed;
     }
   }
   return changed;
 }
 
-/** Makes an atom its shard's again; the caller numbers the grant. */
-function regain(draft: LedgerDraft, atom: DraftAtom): void {
+/** Makes an atom its shard's again, if each of its pods had it; the caller numbers the grant. */
+function regain(draft: LedgerDraft, atom: DraftAtom): boolean {
+  const holders = draft.shards.get(atom.shard)?.holders ?? [];
+  if (!holders.every(({ lost }) => lost.has(atom.atom))) return false;
   atom.state = "Held";
   atom.epoch = draft.epoch + 1;
-  for (const holder of draft.shards.get(atom.shard)?.holders ?? []) holder.lost.delete(atom.atom);
+  for (const holder of holders) holder.lost.delete(atom.atom);
+  return true;
 }
 
 /** Frees every atom whose release is proven. Returns whether any was. */

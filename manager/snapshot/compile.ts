@@ -38,7 +38,8 @@ export function compileSnapshot(
   if (shard === undefined || holder === undefined) return refusalSnapshot(subject, ledger, reason);
   const { limits, unfilteredResources } = viewInForce(shard, holder);
   const seen = seenAtoms(ledger, shard, holder);
-  if (limits.length === 0 || seen.size === 0) return refusalSnapshot(subject, ledger, reason);
+  if (shard.withdrawn === true || limits.length === 0 || seen.size === 0)
+    return refusalSnapshot(subject, ledger, reason);
   const atoms = atomsOfLedger(ledger);
   return create(SnapshotSchema, {
     shard: subject.shard,

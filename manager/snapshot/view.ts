@@ -56,11 +56,11 @@ function restrictToPart(selector: Selector, held: readonly Atom[], scope: ViewSc
   const buckets = new Set<number>();
   for (const atom of held) if (atom.kind === "bucket") buckets.add(atom.bucket);
   const namespaces = held.filter((atom) => atom.kind === "namespace");
-  const byBucket = held.filter(({ bucket }) => buckets.has(bucket));
-  if (byBucket.length < namespaces.length || buckets.size === 0) {
+  // Buckets whenever there is one, never "the larger part": which part is seen must not change for a running
+  // operator because some atom was gained, split or merged.
+  if (buckets.size === 0) {
     const values = namespaces.map(({ namespace }) => namespace);
-    const inexpressible = held.filter(({ kind }) => kind === "bucket").map(atomName);
-    return { selector: [...others, { key: labels.namespace, operator: "In", values }], inexpressible };
+    return { selector: [...others, { key: labels.namespace, operator: "In", values }], inexpressible: [] };
   }
   const excluded = atoms.flatMap((atom) =>
     atom.kind === "namespace" && buckets.has(atom.bucket) && !heldNames.has(atomName(atom))
