@@ -4,7 +4,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
   Grant,
@@ -107,11 +107,14 @@ async function proxyOf(given: Given) {
   };
 }
 
-function snapshot(
-  term: bigint,
-  revision: bigint,
-  change: MessageInitShape<typeof SnapshotSchema> = {},
-): Snapshot {
+interface SnapshotChange {
+  readonly shard?: string;
+  readonly epoch?: bigint;
+  readonly limits?: { groups: string[]; resources: string[]; selector: string }[];
+  readonly fence?: { buckets: number[] };
+}
+
+function snapshot(term: bigint, revision: bigint, change: SnapshotChange = {}): Snapshot {
   return create(SnapshotSchema, {
     id: { term, revision },
     shard: "shard-a",
@@ -284,7 +287,7 @@ test("control client: replicas that redirect in a circle are asked again only af
   assert.equal(clock.nextDueInMs, reconnectMinMs);
 });
 
-test("control client: without a known leader it backs off, longer each time, up to the longest delay", async () => {
+test("D49: without a known leader it backs off, longer each time, up to the longest delay", async () => {
   const clock = new FakeClock();
   await using manager = await FakeManager.listen();
   await using proxy = await proxyOf({ manager, clock, random: () => 1 });

@@ -13,6 +13,7 @@ import { AdminServer } from "./admin.ts";
 import { createDataPlaneCounters } from "./apiserver/counters.ts";
 import { FloorTable } from "./apiserver/floor.ts";
 import { FloorReader } from "./apiserver/floor-reader.ts";
+import { decide } from "./apiserver/pipeline.ts";
 import { ServingCertificate } from "./certificate.ts";
 import { SnapshotIntake } from "./control/snapshot-intake.ts";
 import { ControlClient } from "./control-client.ts";
@@ -114,6 +115,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
       certificate,
       snapshot: restored,
       floors,
+      decide,
       clock,
       log,
       counters,
