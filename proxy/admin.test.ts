@@ -31,7 +31,7 @@ test("admin: readiness answers 503 with the reason, then 200; liveness is not to
   assert.equal((await get("/startupz")).status, 200);
 });
 
-test("admin: metrics come in the Prometheus text format", async () => {
+test("D41: metrics come in the Prometheus text format", async () => {
   const { metrics, admin, get } = await listening();
   await using _ = admin;
   metrics.counter({ name: "ctrlmesh_proxy_dials_total", help: "Dials." }).add(3);

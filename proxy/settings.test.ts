@@ -25,6 +25,15 @@ test("proxy settings: the manager's name follows its namespace", async () => {
   assert.equal(settings.managerAddress.host, "ctrlmesh-manager.mesh-system.svc");
 });
 
+test("D40: the manager's address, port included, is the one that is given; only without it the service counts", async () => {
+  const given = { ...inCluster, CTRLMESH_MANAGER_ADDRESS: "10.0.0.9:18071" };
+  const byVariable = await settingsOf([], given);
+  assert.deepEqual(byVariable.managerAddress, { host: "10.0.0.9", port: 18071 });
+  const byFlag = await settingsOf(["--manager-address=10.0.0.8:28071"], given);
+  assert.deepEqual(byFlag.managerAddress, { host: "10.0.0.8", port: 28071 });
+  assert.equal((await settingsOf([], inCluster)).managerAddress.port, 8071);
+});
+
 test("proxy settings: an IPv6 service address is understood", async () => {
   const settings = await settingsOf([], { ...inCluster, KUBERNETES_SERVICE_HOST: "fd00::1" });
   assert.deepEqual(settings.upstream, { host: "fd00::1", port: 443 });

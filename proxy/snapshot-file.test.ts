@@ -51,7 +51,7 @@ test("snapshot file: that of another pod is ignored", async () => {
   assert.equal(await fileIn(state.path, { podUid: "uid-2" }).load(), undefined);
 });
 
-test("snapshot file: a half-written temporary file of a killed process neither counts nor stands in the way", async () => {
+test("D15: a half-written temporary file of a killed process neither counts nor stands in the way", async () => {
   await using state = await folder();
   await fileIn(state.path).store(stored("first"));
   await writeFile(`${fileIn(state.path).path}.next`, "ctrlmesh-snap", { mode: 0o400 });

@@ -472,7 +472,7 @@ test("proxy: an API server that is not there is a 503 with Retry-After", async (
   await client.take("UPSTREAM_UNREACHABLE");
 });
 
-test("proxy: an API server whose certificate is not of the given authority gets no byte of a request", async () => {
+test("D37: an API server whose certificate is not of the given authority gets no byte of a request", async () => {
   const other = await createIdentity();
   await using stranger = await RawUpstream.start(other);
   const trusted = await createIdentity();
