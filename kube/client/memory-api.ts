@@ -113,10 +113,18 @@ export class MemoryApi implements KubeClient {
     options: CallOptions,
   ): Promise<KubernetesObject> {
     await this.#begin("patch", kind, name.name, options);
+    if (patch.type === "apply") return this.#apply(kind, name, patch.body);
     if (patch.type !== "merge") throw refusal(415, "UnsupportedMediaType");
     const present = this.#existing(kind, name);
     const next = merged(present, patch.body);
     return JSON.stringify(next) === JSON.stringify(present) ? present : this.put(kind.resource, next);
+  }
+
+  /** One applier only, so what it applied before is replaced whole. */
+  #apply(kind: ResourceKind, name: ObjectName, body: KubernetesObject): KubernetesObject {
+    const present = this.peek(kind.resource, name.name, name.namespace);
+    const next = { ...present, ...body, metadata: { ...present?.metadata, ...body.metadata } };
+    return JSON.stringify(next) === JSON.stringify(present) ? next : this.put(kind.resource, next);
   }
 
   async delete(kind: ResourceKind, name: ObjectName, options: CallOptions): Promise<void> {
