@@ -2,8 +2,10 @@ import type { HashName } from "#api/bucket";
 import { isLabelKey } from "#api/label-selector";
 import { defaultExemptNamespaces, defaultShardLabels, environment, wellKnown } from "#api/names";
 import { ports } from "#api/ports";
+import { logFormats, logLevels } from "#runtime/log";
 import type { Setting } from "#runtime/setting-types";
-import { integer, oneOf, optionalText, port, text, toggle } from "#runtime/setting-types";
+import { integer, list, oneOf, optionalText, port, text, toggle } from "#runtime/setting-types";
+import type { Settings } from "#runtime/settings";
 
 /** Settings of `ctrlmesh manager`; names of the originals are kept where they make sense (`spec/ctrlmesh.md` 3.7). */
 export const managerSettings = {
@@ -73,10 +75,10 @@ export const managerSettings = {
     description: "function from a namespace's name to its bucket; additive is that of the Go original",
     default: "murmur3",
   }),
-  exemptNamespaces: text(
+  exemptNamespaces: list(
     {
-      description: "namespaces that are neither labelled nor sharded, comma separated",
-      default: defaultExemptNamespaces.join(","),
+      description: "namespaces that are neither labelled nor sharded; that of the manager always is one",
+      default: defaultExemptNamespaces,
     },
     "NAMES",
   ),
@@ -116,12 +118,14 @@ export const managerSettings = {
     description: "inject the proxy as a native sidecar; off: as the first container",
     default: true,
   }),
-  logLevel: oneOf(["debug", "info", "warn", "error"], {
+  logLevel: oneOf(logLevels, {
     description: "least severe level that is logged",
     default: "info",
   }),
-  logFormat: oneOf(["json", "text"], { description: "form of a log line", default: "json" }),
+  logFormat: oneOf(logFormats, { description: "form of a log line", default: "json" }),
 } as const;
+
+export type ManagerSettings = Settings<typeof managerSettings>;
 
 function labelKey(description: string, fallback: string): Setting<string> {
   return {
