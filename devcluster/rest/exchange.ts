@@ -1,0 +1,77 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { RequestInfo } from "#kube/wire/request-info";
+import type { StatusError } from "../status-error.ts";
+import type { User } from "../user.ts";
+
+/** One request and its answer. */
+export interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly info: RequestInfo;
+  readonly query: URLSearchParams;
+  readonly user: User;
+  /** Texts for Warning headers. */
+  readonly warnings: string[];
+  /** Aborts when the client is gone or the server stops. */
+  readonly signal: AbortSignal;
+  /** Told once, with the status of the answer. */
+  readonly answered: (status: number) => void;
+}
+
+/** @param contentType of another than the plain JSON form */
+export function sendJson(
+  exchange: Exchange,
+  status: number,
+  body: unknown,
+  contentType = "application/json",
+): void {
+  const pretty = exchange.query.get("pretty");
+  const text = JSON.stringify(body, undefined, pretty === "true" || pretty === "1" ? 2 : undefined);
+  send(exchange, status, contentType, `${text}\n`);
+}
+
+export function sendText(exchange: Exchange, status: number, text: string): void {
+  send(exchange, status, "text/plain; charset=utf-8", text);
+}
+
+export function sendStatus(exchange: Exchange, error: StatusError): void {
+  if (exchange.response.headersSent) {
+    exchange.response.destroy();
+    return;
+  }
+  if (error.retryAfterSeconds !== undefined)
+    exchange.response.setHeader("retry-after", String(error.retryAfterSeconds));
+  sendJson(exchange, error.code, error.body());
+}
+
+/** The head of an answer whose body comes in pieces. */
+export function sendHead(exchange: Exchange, status: number, contentType: string): void {
+  const { response, answered } = exchange;
+  answered(status);
+  response.statusCode = status;
+  response.setHeader("content-type", contentType);
+  setCommonHeaders(exchange);
+  response.flushHeaders();
+}
+
+function send(exchange: Exchange, status: number, contentType: string, text: string): void {
+  const { response, request, answered } = exchange;
+  answered(status);
+  response.statusCode = status;
+  response.setHeader("content-type", contentType);
+  response.setHeader("content-length", Buffer.byteLength(text));
+  setCommonHeaders(exchange);
+  response.end(request.method === "HEAD" ? undefined : text);
+}
+
+function setCommonHeaders({ response, warnings }: Exchange): void {
+  response.setHeader("cache-control", "no-cache, private");
+  const texts = [...new Set(warnings)].map((text) => `299 - ${quoted(text)}`);
+  if (texts.length > 0) response.setHeader("warning", texts);
+}
+
+/** RFC 9110 quoted-string; characters that no header may carry are left out. */
+function quoted(text: string): string {
+  const printable = Array.from(text, (each) => (each >= " " && each <= "~" ? each : "")).join("");
+  return `"${printable.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+}

@@ -1,0 +1,210 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:https";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { CtrlmeshError, errorCodes } from "#api/errors";
+import { parseRequestInfo, type RequestInfo } from "#kube/wire/request-info";
+import type { Log } from "#runtime/log";
+import type { Authenticator } from "./auth/authenticate.ts";
+import type { RbacAuthorizer } from "./auth/rbac.ts";
+import type { TokenIssuer } from "./auth/tokens.ts";
+import type { Faults } from "./faults.ts";
+import type { RequestLog } from "./request-log.ts";
+import { authorize } from "./rest/access.ts";
+import { type Exchange, sendStatus } from "./rest/exchange.ts";
+import { answerPath } from "./rest/path-request.ts";
+import { answerResource, type ResourceServer } from "./rest/resource-request.ts";
+import { internalError, StatusError, timedOut } from "./status-error.ts";
+import { anonymous, type User } from "./user.ts";
+
+export interface ListenerDeps extends ResourceServer {
+  readonly authenticator: Authenticator;
+  readonly authorizer: RbacAuthorizer;
+  readonly issuer: TokenIssuer;
+  readonly requestLog: RequestLog;
+  readonly faults: Faults;
+  readonly log: Log;
+}
+
+export interface ListenerTls {
+  readonly certificatePem: string;
+  readonly privateKeyPem: string;
+  /** Client certificates of this authority name users. */
+  readonly caPem: string;
+}
+
+/** Requests that are not watches and not followed logs end by then. */
+const requestTimeoutMs = 60_000;
+
+/** The HTTPS side: connections, and the steps that every request goes through. */
+export class Listener implements AsyncDisposable {
+  readonly #deps: ListenerDeps;
+  readonly #tls: ListenerTls;
+  readonly #sockets = new Set<Duplex>();
+  #server: Server | undefined;
+  #stopping = new AbortController();
+
+  constructor(deps: ListenerDeps, tls: ListenerTls) {
+    this.#deps = deps;
+    this.#tls = tls;
+  }
+
+  /** @returns the port; @throws PORT_IN_USE */
+  async listen(host: string, port: number): Promise<number> {
+    const { certificatePem, privateKeyPem, caPem } = this.#tls;
+    this.#stopping = new AbortController();
+    const server = createServer(
+      {
+        cert: certificatePem,
+        key: privateKeyPem,
+        ca: caPem,
+        requestCert: true,
+        // Who comes without a certificate, or with a strange one, may still have a token.
+        rejectUnauthorized: false,
+        ALPNProtocols: ["http/1.1"],
+        maxHeaderSize: 64 * 1024,
+        keepAliveTimeout: 120_000,
+        requestTimeout: requestTimeoutMs,
+      },
+      (request, response) => void this.#answer(request, response),
+    );
+    server.on("connection", (socket) => {
+      this.#sockets.add(socket);
+      socket.once("close", () => this.#sockets.delete(socket));
+    });
+    server.on("tlsClientError", () => {});
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (cause) => {
+        const where = `${host}:${port}`;
+        reject(new CtrlmeshError("PORT_IN_USE", { what: "cannot listen", where, cause }));
+      });
+      server.listen(port, host, resolve);
+    });
+    this.#server = server;
+    const address = server.address();
+    return isAddressInfo(address) ? address.port : port;
+  }
+
+  /** Cuts every connection and stops listening; the storage stays. */
+  async stop(): Promise<void> {
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return;
+    this.#stopping.abort();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const base = exchangeOf(request, response, gone.signal);
+    let current = base;
+    try {
+      const info = parseRequestInfo(request.method ?? "GET", request.url ?? "/");
+      const query = new URLSearchParams(info.query);
+      const longRunning = isLongRunning(info, query);
+      const limits = [gone.signal, this.#stopping.signal];
+      const signal = AbortSignal.any(
+        longRunning ? limits : [...limits, AbortSignal.timeout(requestTimeoutMs)],
+      );
+      current = {
+        ...base,
+        info,
+        query,
+        signal,
+        answered: this.#recorder(request, info, query, anonymous),
+      };
+      await this.#deps.faults.apply(info, signal);
+      const user = this.#deps.authenticator.authenticate(request);
+      current = { ...current, user, answered: this.#recorder(request, info, query, user) };
+      authorize(this.#deps.authorizer, user, info);
+      if (info.isResource) await answerResource(this.#deps, current);
+      else answerPath(this.#deps.state.registry, this.#deps.issuer, current);
+    } catch (error) {
+      this.#refuse(current, error);
+    }
+  }
+
+  #refuse(exchange: Exchange, error: unknown): void {
+    if (exchange.response.destroyed) return;
+    sendStatus(exchange, error instanceof StatusError ? error : this.#statusOf(exchange, error));
+  }
+
+  #statusOf({ info, signal }: Exchange, error: unknown): StatusError {
+    if (signal.aborted) return timedOut("request did not complete within the allotted timeout");
+    if (error instanceof CtrlmeshError && errorCodes[error.code].status < 500) {
+      const { reason, status } = errorCodes[error.code];
+      return new StatusError({ code: status, reason, message: error.message });
+    }
+    this.#deps.log.error("request failed", { error, verb: info.verb, resource: info.resource });
+    return internalError("the server failed; its log says more");
+  }
+
+  #recorder(
+    request: IncomingMessage,
+    info: RequestInfo,
+    query: URLSearchParams,
+    user: User,
+  ): (status: number) => void {
+    const receivedAtMs = this.#deps.state.clock.now();
+    return (status) =>
+      this.#deps.requestLog.tell({
+        method: request.method ?? "",
+        target: request.url ?? "",
+        user: user.username,
+        podUid: user.extra["authentication.kubernetes.io/pod-uid"]?.[0] ?? "",
+        verb: info.verb,
+        group: info.apiGroup,
+        resource: info.resource,
+        subresource: info.subresource,
+        namespace: info.namespace,
+        name: info.name,
+        labelSelector: query.get("labelSelector") ?? "",
+        fieldSelector: query.get("fieldSelector") ?? "",
+        userAgent: request.headers["user-agent"] ?? "",
+        status,
+        receivedAtMs,
+      });
+  }
+}
+
+/** Before the request line is understood. */
+function exchangeOf(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Exchange {
+  const info: RequestInfo = {
+    isResource: false,
+    verb: "",
+    apiPrefix: "",
+    apiGroup: "",
+    apiVersion: "",
+    namespace: "",
+    resource: "",
+    subresource: "",
+    name: "",
+    path: "",
+    query: "",
+  };
+  return {
+    request,
+    response,
+    info,
+    query: new URLSearchParams(),
+    user: anonymous,
+    warnings: [],
+    signal,
+    answered: () => {},
+  };
+}
+
+function isLongRunning({ verb, subresource }: RequestInfo, query: URLSearchParams): boolean {
+  return verb === "watch" || (subresource === "log" && query.has("follow"));
+}
+
+function isAddressInfo(address: AddressInfo | string | null): address is AddressInfo {
+  return typeof address === "object" && address !== null;
+}
