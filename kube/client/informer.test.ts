@@ -124,6 +124,7 @@ test("informer: 410 lists again and tells what went and what changed meanwhile",
   await clock.advance(200);
   await eventually(() => told.length === 2, "two changes");
   assert.deepEqual(told.sort(), ["gone gone", "old changed"]);
+  assert.equal(informer.get({ namespace: "a", name: "gone" }), undefined);
   await eventually(() => watches.length === 2, "the second watch");
   assert.equal(watches[1]?.query.get("resourceVersion"), "20");
 });

@@ -56,10 +56,15 @@ test("healing: an object that is labelled is never written", async () => {
 test("D46: objects of exempt namespaces are left alone and hold nothing up", async () => {
   const api = testCluster();
   for (const ns of settings.exemptNamespaces) put(api, "system", ns);
+  put(api, "a", "team-a");
   await using healing = startHealing({ ...deps(api), catalog: noCatalog, settings });
   healing.want([configMaps]);
   await eventually(() => healing.state(configMaps).complete, "the coverage of configmaps");
   assert.deepEqual(labelsOf(api, "system", "kube-system"), {});
+  assert.deepEqual(
+    api.calls.filter((call) => call.startsWith("patch")),
+    ["patch configmaps a"],
+  );
 });
 
 test("D45: objects that are created later are labelled too, without a restart", async () => {
