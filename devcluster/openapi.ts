@@ -112,11 +112,10 @@ function v3Schemas(definitions: readonly ResourceDefinition[]): JsonObject {
 function referencesOutside(source: unknown): unknown {
   if (Array.isArray(source)) return source.map(referencesOutside);
   if (!isObject(source)) return source;
-  const { $ref, ...rest } = source;
-  const others = Object.fromEntries(
-    Object.entries(rest).map(([key, value]) => [key, referencesOutside(value)]),
-  );
-  if ($ref === undefined) return others;
+  const members = Object.entries(source).map(([key, value]) => [key, referencesOutside(value)]);
+  const { $ref, ...others } = Object.fromEntries(members);
+  // Under `properties` of the schema of schemas, $ref is the name of a member.
+  if (typeof $ref !== "string") return $ref === undefined ? others : { ...others, $ref };
   return Object.keys(others).length === 0 ? { $ref } : { ...others, allOf: [{ $ref }] };
 }
 
