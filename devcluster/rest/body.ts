@@ -1,12 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import { parse as parseYaml } from "yaml";
+import { decodeEnvelope, hasProtobuf, ProtobufError } from "../builtin/protobuf.ts";
 import { badRequest, StatusError, unsupportedMediaType } from "../status-error.ts";
 
 /** As the API server's `MaxRequestBodyBytes`. */
 const bodyLimitBytes = 3 * 1024 * 1024;
 
 /** @throws StatusError 413 */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {
@@ -18,7 +19,7 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
 /** The media type without parameters; JSON when there is none. */
@@ -28,36 +29,48 @@ export function mediaTypeOf(contentType: string | undefined): string {
 }
 
 /**
- * Parses the body of a create, update, delete or review: JSON or YAML.
+ * Parses the body of a create, update, delete or review: JSON or YAML, and protobuf for built-in kinds.
  *
+ * @param schemaName of the kind that the body should hold
  * @throws StatusError 400, 415
  */
-export function parseBody(text: string, mediaType: string): unknown {
-  if (mediaType === "application/yaml") return parseYamlText(text);
-  if (mediaType !== "application/json") {
+export function parseBody(bytes: Buffer, mediaType: string, schemaName: string): unknown {
+  if (mediaType === "application/json") return parseJson(bytes);
+  if (mediaType === "application/yaml") return parseYamlText(bytes);
+  const readable = ["application/json", "application/yaml"];
+  if (hasProtobuf(schemaName)) readable.push("application/vnd.kubernetes.protobuf");
+  if (!readable.includes(mediaType)) {
     throw unsupportedMediaType(
-      "the body of the request was in an unknown format - accepted media types include: application/json, application/yaml",
+      `the body of the request was in an unknown format - accepted media types include: ${readable.join(", ")}`,
     );
   }
-  return parseJson(text);
+  try {
+    return decodeEnvelope(bytes, schemaName);
+  } catch (error) {
+    if (error instanceof ProtobufError) throw badRequest(`error decoding the body: ${error.message}`);
+    throw error;
+  }
 }
 
 /** @throws StatusError 400 */
-export function parseJson(text: string): unknown {
+export function parseJson(bytes: Buffer): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(bytes.toString());
   } catch (error) {
-    throw badRequest(
-      `error decoding the body: json parse error: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw badRequest(`error decoding the body: json parse error: ${messageOf(error)}`);
   }
 }
 
 /** YAML, and JSON as a part of it. @throws StatusError 400 */
-export function parseYamlText(text: string): unknown {
+export function parseYamlText(bytes: Buffer): unknown {
+  const text = bytes.toString();
   try {
     return text.trimStart().startsWith("{") ? JSON.parse(text) : parseYaml(text);
   } catch (error) {
-    throw badRequest(`error decoding YAML: ${error instanceof Error ? error.message : String(error)}`);
+    throw badRequest(`error decoding YAML: ${messageOf(error)}`);
   }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,8 +1,9 @@
+import { builtInSchemas } from "../builtin/catalog.ts";
 import { copyOf } from "../json.ts";
 import type { KubeObject } from "../kube-object.ts";
 import { parseListOptions } from "../list-options.ts";
 import { negotiate, type Representation, represent, representList } from "../representation.ts";
-import { apiVersionOf, type ResourceDefinition } from "../resource.ts";
+import type { ResourceDefinition } from "../resource.ts";
 import type { Reviews } from "../reviews.ts";
 import type { ServerState } from "../server-state.ts";
 import { badRequest, methodNotAllowed, noSuchResource, StatusError } from "../status-error.ts";
@@ -137,7 +138,7 @@ async function answerWatch(
 async function writeRequestOf(
   exchange: Exchange,
   definition: ResourceDefinition,
-): Promise<{ readonly write: WriteRequest; readonly text: string }> {
+): Promise<{ readonly write: WriteRequest; readonly bytes: Buffer }> {
   const { request, query, info, user, warnings, signal } = exchange;
   const dryRun = query.getAll("dryRun");
   const unknown = dryRun.find((each) => each !== "All");
@@ -157,7 +158,11 @@ async function writeRequestOf(
     warnings,
     signal,
   };
-  return { write, text: await readBody(request) };
+  return { write, bytes: await readBody(request) };
+}
+
+function bodyOf({ request }: Exchange, bytes: Buffer, schemaName: string): unknown {
+  return parseBody(bytes, mediaTypeOf(request.headers["content-type"]), schemaName);
 }
 
 /** The parameter, else the program's name: what stands before the slash of its user agent. */
@@ -179,8 +184,8 @@ async function answerCreate(
   exchange: Exchange,
   definition: ResourceDefinition,
 ): Promise<void> {
-  const { write, text } = await writeRequestOf(exchange, definition);
-  const body = parseBody(text, mediaTypeOf(exchange.request.headers["content-type"]));
+  const { write, bytes } = await writeRequestOf(exchange, definition);
+  const body = bodyOf(exchange, bytes, definition.schemaName);
   if (!definition.verbs.includes("get")) return answerReview(server, exchange, write, body);
   sendObject(server, exchange, definition, 201, await createObject(server.state, write, body));
 }
@@ -202,8 +207,8 @@ async function answerUpdate(
   exchange: Exchange,
   definition: ResourceDefinition,
 ): Promise<void> {
-  const { write, text } = await writeRequestOf(exchange, definition);
-  const body = parseBody(text, mediaTypeOf(exchange.request.headers["content-type"]));
+  const { write, bytes } = await writeRequestOf(exchange, definition);
+  const body = bodyOf(exchange, bytes, definition.schemaName);
   sendObject(server, exchange, definition, 200, await updateObject(server.state, write, body));
 }
 
@@ -213,14 +218,14 @@ async function answerPatch(
   definition: ResourceDefinition,
 ): Promise<void> {
   const kind = patchKindOf(definition, mediaTypeOf(exchange.request.headers["content-type"]));
-  const { write, text } = await writeRequestOf(exchange, definition);
+  const { write, bytes } = await writeRequestOf(exchange, definition);
   if (kind !== "apply") {
     return sendObject(
       server,
       exchange,
       definition,
       200,
-      await patchObject(server.state, write, kind, parseJson(text)),
+      await patchObject(server.state, write, kind, parseJson(bytes)),
     );
   }
   if (!exchange.query.get("fieldManager"))
@@ -242,13 +247,15 @@ async function answerPatch(
       },
     });
   const force = exchange.query.get("force") === "true";
-  const { object, created } = await applyPatch(server.state, write, parseYamlText(text), force);
+  const { object, created } = await applyPatch(server.state, write, parseYamlText(bytes), force);
   sendObject(server, exchange, definition, created ? 201 : 200, object);
 }
 
+const deleteOptionsName = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+
 async function readDeleteOptions(exchange: Exchange): Promise<DeleteOptions> {
-  const text = await readBody(exchange.request);
-  const body = text === "" ? {} : parseBody(text, mediaTypeOf(exchange.request.headers["content-type"]));
+  const bytes = await readBody(exchange.request);
+  const body = bytes.length === 0 ? {} : bodyOf(exchange, bytes, deleteOptionsName);
   return parseDeleteOptions(body, exchange.query);
 }
 
@@ -359,7 +366,7 @@ async function answerScale(
   exchange: Exchange,
   definition: ResourceDefinition,
 ): Promise<void> {
-  const { info, request } = exchange;
+  const { info } = exchange;
   const { state } = server;
   if (info.verb === "get")
     return sendJson(
@@ -367,15 +374,15 @@ async function answerScale(
       200,
       scaleOf(getObject(state, definition, namespaceOf(exchange, definition), info.name)),
     );
-  const { write, text } = await writeRequestOf(exchange, definition);
-  const mediaType = mediaTypeOf(request.headers["content-type"]);
+  const { write, bytes } = await writeRequestOf(exchange, definition);
   const scaled = { ...write, subresource: "" };
   const object = await replaceObject(
     state,
     scaled,
     (current) => {
-      if (info.verb === "update") return withScale(current, parseBody(text, mediaType));
-      return withScale(current, patchedScale(current, text));
+      if (info.verb === "update")
+        return withScale(current, bodyOf(exchange, bytes, "io.k8s.api.autoscaling.v1.Scale"));
+      return withScale(current, patchedScale(current, bytes));
     },
     true,
   );
@@ -383,31 +390,25 @@ async function answerScale(
 }
 
 /** Only `spec.replicas` can change, so that every patch of a Scale is read as a merge patch. */
-function patchedScale(current: KubeObject, text: string): unknown {
-  const patch = parseJson(text);
+function patchedScale(current: KubeObject, bytes: Buffer): unknown {
+  const patch = parseJson(bytes);
   const scale = copyOf(scaleOf(current));
   return { ...scale, ...(typeof patch === "object" && patch !== null ? patch : {}) };
 }
+
+const tokenRequestName = "io.k8s.api.authentication.v1.TokenRequest";
 
 async function answerToken(
   { reviews }: ResourceServer,
   exchange: Exchange,
   definition: ResourceDefinition,
 ): Promise<void> {
-  const { write, text } = await writeRequestOf(exchange, definition);
-  const body = parseBody(text, mediaTypeOf(exchange.request.headers["content-type"]));
-  const kind = {
-    ...definition,
-    group: "authentication.k8s.io",
-    kind: "TokenRequest",
-    schema: { source: {} },
-  };
-  const order = decodeObject({ ...kind, strategy: { ...definition.strategy } }, body, "Ignore", []);
-  sendJson(
-    exchange,
-    201,
-    reviews.requestToken({ ...order, apiVersion: apiVersionOf(kind) }, write.namespace, write.name),
-  );
+  const { write, bytes } = await writeRequestOf(exchange, definition);
+  const body = bodyOf(exchange, bytes, tokenRequestName);
+  const kind = { ...definition, group: "authentication.k8s.io", kind: "TokenRequest" };
+  const schema = builtInSchemas().get(tokenRequestName) ?? { source: {} };
+  const order = decodeObject({ ...kind, schema }, body, "Ignore", []);
+  sendJson(exchange, 201, reviews.requestToken(order, write.namespace, write.name));
 }
 
 /** PUT namespaces/<name>/finalize sets the finalizers of the spec. */
@@ -416,8 +417,8 @@ async function answerFinalize(
   exchange: Exchange,
   definition: ResourceDefinition,
 ): Promise<void> {
-  const { write, text } = await writeRequestOf(exchange, definition);
-  const body = parseBody(text, mediaTypeOf(exchange.request.headers["content-type"]));
+  const { write, bytes } = await writeRequestOf(exchange, definition);
+  const body = bodyOf(exchange, bytes, definition.schemaName);
   const wanted = decodeObject(definition, body, "Ignore", []);
   const { prepareUpdate: _kept, ...strategy } = definition.strategy;
   const open = { ...write, definition: { ...definition, strategy }, subresource: "" };
