@@ -98,6 +98,7 @@ async function runProxy(identity: RawIdentity, upstreamPort: number): Promise<vo
 }
 
 function report(address: unknown): void {
+  process.once("disconnect", () => process.exit());
   process.send?.(address);
 }
 

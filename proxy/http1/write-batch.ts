@@ -1,7 +1,7 @@
 /** Bytes gathered before a write. Fewer and larger writes are most of what a splicing proxy can save. */
 const gatherBytes = 256 * 1024;
 /** Gather buffers kept for reuse by all connections together. */
-const keptBuffers = 8;
+const keptBuffers = 12;
 
 interface Flushable {
   flush(): void;
