@@ -4,7 +4,6 @@ import { type Atom, atomName, atomsOf, claims, otherRequirements, type Selector 
 import { printSelector, selectorMatches } from "#api/label-selector";
 import type { ShardLabels } from "#api/names";
 import type { LedgerLimit, LedgerShard } from "#api/ownership-ledger";
-import type { ShardingConfig } from "#api/sharding-config";
 import { atomsOfLedger, type LedgerSpec } from "../snapshot/compile.ts";
 import type { ShardGroup } from "./groups.ts";
 import type { LabelCoverage } from "./healing.ts";
@@ -62,15 +61,17 @@ export interface PlanDeps {
 }
 
 export interface PlanRequest extends Pick<ShardGroup, "name" | "configs"> {
-  /** ShardingConfigs that the ledger records and that are in another group now: they give up all they have here. */
-  readonly leaving: readonly ShardingConfig[];
+  /** Recorded shards whose ShardingConfigs are in another group now: they give up all they have here. */
+  readonly leaving: readonly string[];
+  /** Recorded shards whose ShardingConfigs cannot be read: nothing is taken from them, nothing given. */
+  readonly frozen?: readonly string[];
   readonly ledger: LedgerSpec;
   readonly blockers: readonly string[];
 }
 
 /** Compares specs and ledger. */
 export function planGroup(
-  { name, configs, leaving, ledger, blockers }: PlanRequest,
+  { name, configs, leaving, frozen = [], ledger, blockers }: PlanRequest,
   deps: PlanDeps,
 ): GroupPlan {
   const { labels, hash } = deps;
@@ -94,22 +95,22 @@ export function planGroup(
     };
   });
   const group = { group: name, hash, labels, atoms, needed: neededNames, blockers };
-  return { ...group, shards: [...shards, ...leaving.map((config) => planLeaving(config, ledger))] };
+  const kept = ledger.shards.flatMap((shard) => {
+    if (frozen.includes(shard.name)) return [keepView(shard, ownedAtoms(ledger, shard.name))];
+    return leaving.includes(shard.name) ? [keepView(shard, [])] : [];
+  });
+  return { ...group, shards: [...shards, ...kept] };
 }
 
-/** Keeps its view, so that running operators see no deletions, and claims nothing. */
-function planLeaving({ metadata, spec }: ShardingConfig, ledger: LedgerSpec): PlannedShard {
-  const { limits, unfilteredResources } =
-    ledger.shards.find(({ name }) => name === metadata.name) ?? nothingInForce;
-  return {
-    name: metadata.name,
-    onLoss: spec.onLoss,
-    settleSeconds: spec.handover.settleSeconds,
-    view: { limits, unfilteredResources },
-    claims: new Set(),
-    change: "none",
-    labelling: [],
-  };
+/** Keeps its view, so that running operators see no deletions. */
+function keepView(shard: LedgerShard, claimed: readonly string[]): PlannedShard {
+  const { name, onLoss, settleSeconds, limits, unfilteredResources } = shard;
+  const view = { limits, unfilteredResources };
+  return { name, onLoss, settleSeconds, view, claims: new Set(claimed), change: "none", labelling: [] };
+}
+
+function ownedAtoms(ledger: LedgerSpec, shard: string): string[] {
+  return ledger.atoms.flatMap((atom) => (atom.shard === shard && atom.state === "Held" ? [atom.atom] : []));
 }
 
 const nothingInForce: ShardView = { limits: [], unfilteredResources: [] };
