@@ -20,6 +20,8 @@ export interface WebhookConfigurationDeps {
   readonly log: Log;
   /** What is wanted now: target, CA bundle, kinds. */
   readonly wanted: () => WebhookConfigurationInput;
+  /** Called each time that both are written. */
+  readonly onApplied?: () => void;
 }
 
 /**
@@ -50,6 +52,7 @@ export class WebhookConfigurationKeeper implements AsyncDisposable {
       this.#sleep = new AbortController();
       try {
         await applyWebhookConfigurations(this.#deps, signal);
+        this.#deps.onApplied?.();
       } catch (thrown) {
         if (signal.aborted) return;
         const { code, message } = toCtrlmeshError(thrown);
