@@ -35,7 +35,11 @@ export class AdminServer implements AsyncDisposable {
   static listen(options: AdminServerOptions): Promise<AdminServer> {
     const server = createServer(
       { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs, maxHeaderSize: 8192 },
-      (request, response) => void answer(request, response, options),
+      (request, response) =>
+        answer(request, response, options).catch(() => {
+          // A page that can't be made must not end the process that carries the operator's requests.
+          if (!response.headersSent) send(response, 500, "text/plain; charset=utf-8", "internal error\n");
+        }),
     );
     server.maxConnections = connectionsLimit;
     const { host, port } = options;

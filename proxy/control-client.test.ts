@@ -566,6 +566,41 @@ test("control client: with a disk that can neither write nor unlink the snapshot
   assert.equal((await stream.next("snapshotResult")).accepted, true, "sent again, it is taken");
 });
 
+const badAuthorities: readonly [title: string, content: string, reason: RegExp][] = [
+  ["an empty CA file", "", /certificate|PEM/],
+  ["a CA file that is no PEM", "hello", /certificate|PEM/],
+  ["a CA file with a cut certificate", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n", /./],
+];
+
+for (const [title, content, reason] of badAuthorities) {
+  test(`control client: with ${title} no manager is trusted, and the file is read again`, async () => {
+    const clock = new FakeClock();
+    await using manager = await FakeManager.listen();
+    await using proxy = await proxyOf({ manager, clock });
+    await writeFile(join(proxy.folder, "ca.crt"), content);
+    proxy.start();
+    await until("the reason", () => proxy.reasons().length === 1);
+    assert.match(proxy.reasons()[0] ?? "", reason);
+    assert.equal(manager.streamsWaiting, 0);
+    await writeFile(join(proxy.folder, "ca.crt"), manager.authority.certificatePem);
+    await until("the back-off", () => clock.waiting === 1);
+    await clock.advance(10_000);
+    await (await manager.nextStream()).next("hello");
+  });
+}
+
+test("control client: the manager's own code in the trailer is finer than gRPC's and wins", async () => {
+  await using manager = await FakeManager.listen();
+  await using proxy = await proxyOf({ manager, clock: new FakeClock() });
+  proxy.start();
+  const refusal = new ConnectError("pod op-0 has no proxy", Code.PermissionDenied, {
+    "ctrlmesh-code": "POD_NOT_INJECTED",
+  });
+  (await manager.nextStream()).fail(refusal);
+  await until("the reason", () => proxy.reasons().length === 1);
+  assert.equal(proxy.client.failure?.code, "POD_NOT_INJECTED");
+});
+
 const badFiles: readonly [title: string, token: string | undefined, reason: RegExp][] = [
   ["no token file", undefined, /token: ENOENT/],
   ["an empty token file", "\n", /token: the token is empty/],

@@ -121,9 +121,14 @@ export class ControlClient {
       return { failure: toCtrlmeshError(error), redirect: undefined };
     }
     const session = new ControlSession(this.#deps, this.counters, () => this.#connected(address));
-    const end = await session.run(address, credentials, signal);
-    this.#connectedTo = undefined;
-    return end;
+    try {
+      return await session.run(address, credentials, signal);
+    } catch (error) {
+      // A CA file that is no PEM, for instance: it may be half written and is read again at the next dial.
+      return { failure: toCtrlmeshError(error, "CONTROL_STREAM_FAILED"), redirect: undefined };
+    } finally {
+      this.#connectedTo = undefined;
+    }
   }
 
   #connected(address: HostAndPort): void {

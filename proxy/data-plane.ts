@@ -50,10 +50,7 @@ export class DataPlane implements AsyncDisposable {
       this.#opening = this.#create({ ...this.#options, identity, snapshot: this.#snapshot });
       return;
     }
-    void this.#opening.then(
-      (proxy) => proxy?.useIdentity(this.#options.certificate.identity ?? identity),
-      () => {},
-    );
+    void this.#opening.then((proxy) => this.#renew(proxy));
   }
 
   /** As `ApiserverProxy.switchTo`; before the listener is open there is nothing to wait for. */
@@ -75,6 +72,15 @@ export class DataPlane implements AsyncDisposable {
     this.#certificateChange[Symbol.dispose]();
     const proxy = await this.#opening;
     await proxy?.[Symbol.asyncDispose]();
+  }
+
+  #renew(proxy: ApiserverProxy | undefined): void {
+    const { certificate, log } = this.#options;
+    try {
+      if (certificate.identity !== undefined) proxy?.useIdentity(certificate.identity);
+    } catch (error) {
+      log.error("the renewed certificate can't be served, the one before stays", { error });
+    }
   }
 
   /** Never rejects: a failure goes to `failed`, and who waits finds no proxy. */

@@ -21,6 +21,7 @@ import { DataPlane } from "./data-plane.ts";
 import { durableFiles } from "./durable-files.ts";
 import { registerProxyMetrics } from "./metrics.ts";
 import { addReadyChecks } from "./readiness.ts";
+import { Relists } from "./relists.ts";
 import { reportOf } from "./report.ts";
 import { managerServerName, type ProxySettings, readProxySettings } from "./settings.ts";
 import { compileSnapshot } from "./snapshot.ts";
@@ -104,6 +105,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
   });
   const restored = restore(intake, stored, log);
   const counters = createDataPlaneCounters();
+  const relists = new Relists();
   const dataPlane = stack.use(
     new DataPlane({
       listen: { host: settings.listenHost, port: settings.apiserverPort },
@@ -115,7 +117,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
       certificate,
       snapshot: restored,
       floors,
-      decide,
+      decide: relists.observing(decide),
       clock,
       log,
       counters,
@@ -131,7 +133,12 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
     version,
     intake,
     certificate,
-    report: () => reportOf(counters, dataPlane.requestsOnOlderView),
+    report: () =>
+      reportOf({
+        counters,
+        requestsOnOlderView: dataPlane.requestsOnOlderView,
+        relisted: relists.under(intake.inForce),
+      }),
     clock,
     random,
     log,
