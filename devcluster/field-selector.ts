@@ -25,10 +25,7 @@ export function parseFieldSelector(text: string, definition: ResourceDefinition)
     if (part === "") continue;
     const match = /^((?:[^\\=!]|\\.)*)(!=|==|=)(.*)$/s.exec(part);
     const [, field = "", operator = "", raw = ""] = match ?? [];
-    if (match === null)
-      throw badRequest(
-        `invalid field selector: '${text}': unable to parse field selector: can't understand '${part}'`,
-      );
+    if (match === null) throw badRequest(`invalid selector: '${text}'; can't understand '${part}'`);
     if (!known.includes(field)) {
       throw badRequest(
         `${JSON.stringify(field)} is not a known field selector: only ${known.map((one) => JSON.stringify(one)).join(", ")}`,

@@ -36,7 +36,7 @@ export function parseListOptions(
     ? watchCauses(match, sendInitialEvents, isTrue(text("allowWatchBookmarks")))
     : listCauses(query, match, sendInitialEvents);
   if (causes.length > 0) throw invalid("ListOptions", "meta.k8s.io", "", causes);
-  const limit = parseCount("limit", text("limit")) ?? 0;
+  const limit = parseCount(text("limit")) ?? 0;
   return {
     labelSelector: parseLabels(text("labelSelector")),
     fieldSelector: parseFieldSelector(text("fieldSelector"), definition),
@@ -46,7 +46,7 @@ export function parseListOptions(
     resourceVersionMatch: match === "Exact" || match === "NotOlderThan" ? match : "",
     allowWatchBookmarks: isTrue(text("allowWatchBookmarks")),
     sendInitialEvents,
-    timeoutSeconds: parseCount("timeoutSeconds", text("timeoutSeconds")),
+    timeoutSeconds: parseCount(text("timeoutSeconds")),
   };
 }
 
@@ -76,11 +76,11 @@ function parseLabels(text: string): Requirement[] {
   }
 }
 
-function parseCount(name: string, text: string): number | undefined {
+function parseCount(text: string): number | undefined {
   if (text === "") return undefined;
   if (/^-?\d{1,18}$/.test(text)) return Number(text);
   const why = `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`;
-  throw badRequest(`unable to convert parameter ${name}: ${why}`);
+  throw badRequest(why);
 }
 
 function parseResourceVersion(text: string, isWatch: boolean): number | undefined {

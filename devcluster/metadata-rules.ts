@@ -42,7 +42,10 @@ export function metadataCauses(definition: ResourceDefinition, { metadata }: Kub
       message: `Too long: may not be more than ${annotationsLimitBytes} bytes`,
       field: "metadata.annotations",
     });
-  causes.push(...finalizerCauses(metadata.finalizers ?? []), ...ownerCauses(metadata.ownerReferences));
+  causes.push(
+    ...finalizerCauses(definition, metadata.finalizers ?? []),
+    ...ownerCauses(metadata.ownerReferences),
+  );
   return causes;
 }
 
@@ -72,10 +75,15 @@ function valueRule(value: string): string {
     : "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 }
 
-function finalizerCauses(finalizers: readonly string[]): Cause[] {
-  return finalizers
-    .filter((finalizer) => !isLabelKey(finalizer))
-    .map((finalizer) => invalidValue("metadata.finalizers", finalizer, keyRule(finalizer)));
+const standardFinalizers = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
+
+function finalizerCauses({ isCustom }: ResourceDefinition, finalizers: readonly string[]): Cause[] {
+  return finalizers.flatMap((finalizer, index): Cause[] => {
+    if (!isLabelKey(finalizer)) return [invalidValue("metadata.finalizers", finalizer, keyRule(finalizer))];
+    if (isCustom || finalizer.includes("/") || standardFinalizers.has(finalizer)) return [];
+    const detail = "name is neither a standard finalizer name nor is it fully qualified";
+    return [invalidValue(`metadata.finalizers[${index}]`, finalizer, detail)];
+  });
 }
 
 function ownerCauses(owners: unknown): Cause[] {

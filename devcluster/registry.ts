@@ -22,14 +22,8 @@ export class Registry {
     return this.#definitions.get(keyFor({ group, version, resource }));
   }
 
-  findKind(apiVersion: string, kind: string): ResourceDefinition | undefined {
-    const [version = "", group = ""] = apiVersion.split("/").reverse();
-    return this.all().find((each) => each.group === group && each.version === version && each.kind === kind);
-  }
-
-  /** All versions of one resource, the preferred one first. */
-  versionsOf(group: string, resource: string): ResourceDefinition[] {
-    return this.all().filter((each) => each.group === group && each.resource === resource);
+  hasVersion(group: string, version: string): boolean {
+    return this.all().some((each) => each.group === group && each.version === version);
   }
 
   /** One definition per collection: the first that was added. */

@@ -1,7 +1,7 @@
 import type { Authenticator } from "./auth/authenticate.ts";
 import type { AccessAttributes, RbacAuthorizer } from "./auth/rbac.ts";
 import type { TokenIssuer } from "./auth/tokens.ts";
-import { invalidValue, required } from "./field-errors.ts";
+import { invalidValue } from "./field-errors.ts";
 import { isObject, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from "./json.ts";
 import type { KubeObject } from "./kube-object.ts";
 import { invalid, notFound } from "./status-error.ts";
@@ -60,9 +60,10 @@ export class Reviews {
     const attributes = attributesOf(spec);
     if (attributes === undefined) {
       throw invalid(review.kind, "authorization.k8s.io", "", [
-        required(
+        invalidValue(
           "spec.resourceAttributes",
-          "at least one of nonResourceAttributes and resourceAttributes is needed",
+          null,
+          "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         ),
       ]);
     }

@@ -124,7 +124,9 @@ export class Listener implements AsyncDisposable {
       const user = this.#deps.authenticator.authenticate(request);
       current = { ...current, user, answered: this.#recorder(request, info, query, user) };
       authorize(this.#deps.authorizer, user, info);
-      if (info.isResource) await answerResource(this.#deps, current);
+      // A path below a group that is not served is no resource: it gets the plain 404.
+      if (info.isResource && this.#deps.state.registry.hasVersion(info.apiGroup, info.apiVersion))
+        await answerResource(this.#deps, current);
       else answerPath(this.#deps.state.registry, this.#deps.issuer, current);
     } catch (error) {
       this.#refuse(current, error);

@@ -62,6 +62,7 @@ const kinds = (): readonly BuiltInKind[] => [
     strategy: {
       nameRule: "label",
       hasStatus: true,
+      setDefaults: defaults.namespaceDefaults,
       prepareCreate: prepare.prepareNamespace,
       prepareUpdate: prepare.keepNamespace,
     },
@@ -270,6 +271,7 @@ const kinds = (): readonly BuiltInKind[] => [
       ...workload,
       allowsBlindUpdate: false,
       setDefaults: defaults.definitionDefaults,
+      prepareCreate: prepare.prepareDefinition,
     },
   },
   reviewed(

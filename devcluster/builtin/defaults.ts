@@ -85,6 +85,12 @@ function volumeDefaults(volume: JsonObject): void {
   }
 }
 
+/** By this label, which nobody can take off, selectors of webhooks and policies can name a namespace. */
+export function namespaceDefaults({ metadata }: KubeObject): void {
+  const { name = "", labels } = metadata;
+  if (name !== "") metadata.labels = { ...labels, "kubernetes.io/metadata.name": name };
+}
+
 function templateDefaults(spec: JsonObject): void {
   const template = part(spec, "template");
   part(template, "metadata");

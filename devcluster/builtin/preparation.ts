@@ -6,20 +6,11 @@ import type { KubeObject } from "../kube-object.ts";
 export function prepareNamespace(namespace: KubeObject): void {
   namespace.spec = { finalizers: ["kubernetes"] };
   namespace.status = { phase: "Active" };
-  // Selectors of webhooks and policies can name a namespace by this label.
-  namespace.metadata.labels = {
-    ...namespace.metadata.labels,
-    "kubernetes.io/metadata.name": namespace.metadata.name ?? "",
-  };
 }
 
-/** The finalizer inside the spec goes only through /finalize, the name label never. */
+/** The finalizer inside the spec goes only through /finalize. */
 export function keepNamespace(next: KubeObject, previous: KubeObject): void {
   next.spec = previous.spec;
-  next.metadata.labels = {
-    ...next.metadata.labels,
-    "kubernetes.io/metadata.name": next.metadata.name ?? "",
-  };
 }
 
 export function preparePod(pod: KubeObject): void {
@@ -42,6 +33,14 @@ function qualityOfService({ spec }: KubeObject): string {
       isObject(limits) && ["cpu", "memory"].every((name) => name in limits) && isEqual(requests, limits),
   );
   return isGuaranteed ? "Guaranteed" : "Burstable";
+}
+
+/** Until the names are accepted. */
+export function prepareDefinition(definition: KubeObject): void {
+  const stored = arrayOf(at(definition.spec, "versions"))
+    .filter((version) => at(version, "storage") === true)
+    .map((version) => at(version, "name"));
+  definition.status = { acceptedNames: { plural: "", kind: "" }, conditions: [], storedVersions: stored };
 }
 
 export function emptyStatus(object: KubeObject): void {

@@ -1,6 +1,6 @@
 import type { Clock } from "#runtime/clock";
 import { definitionsOf } from "../custom-resources.ts";
-import { arrayOf, at, isEqual, isObject, objectOf, stringOf } from "../json.ts";
+import { arrayOf, at, isEqual, objectOf, stringOf } from "../json.ts";
 import { type KubeObject, timestamp } from "../kube-object.ts";
 import type { Registry } from "../registry.ts";
 import type { Change, Storage } from "../storage.ts";
@@ -25,7 +25,7 @@ export function startDefinitionController(storage: Storage, registry: Registry, 
       if (previous !== undefined) withdraw(storage, registry, previous.object);
       return;
     }
-    if (isEqual(previous?.object.spec, current.object.spec) && isObject(current.object.status)) return;
+    if (isEqual(previous?.object.spec, current.object.spec)) return;
     if (hasConflict(current.object, registry) === undefined) serve(registry, current.object);
     // After the write's turn, so that watchers see the two writes in order.
     setImmediate(() => settle(key));

@@ -50,13 +50,24 @@ const systemFields = parseFieldSet({
     "f:resourceVersion": {},
     "f:deletionTimestamp": {},
     "f:deletionGracePeriodSeconds": {},
-    "f:generateName": {},
   },
 });
 
 /** Structs of built-in kinds that are there even when empty, so that nobody adds them. */
 const alwaysPresent = parseFieldSet({
-  "f:spec": { ".": {}, "f:template": { ".": {}, "f:metadata": { ".": {} }, "f:spec": { ".": {} } } },
+  "f:spec": {
+    ".": {},
+    "f:containers": { ".": {} },
+    "f:names": { ".": {} },
+    "f:strategy": { ".": {} },
+    "f:template": {
+      ".": {},
+      "f:metadata": { ".": {} },
+      "f:spec": { ".": {}, "f:containers": { ".": {} } },
+    },
+    "f:updateStrategy": { ".": {} },
+  },
+  "f:source": { ".": {} },
   "f:status": { ".": {} },
 });
 
@@ -205,11 +216,9 @@ function applyConflict(conflicts: readonly { entry: Entry; fields: FieldSet }[])
   return new StatusError({ code: 409, reason: "Conflict", message, details: { causes } });
 }
 
-function managerDetail({ operation, subresource, apiVersion, time }: Entry): string {
-  if (operation === "Apply")
-    return subresource === "" ? "" : ` with subresource ${JSON.stringify(subresource)}`;
+function managerDetail({ operation, subresource, apiVersion }: Entry): string {
   const through = subresource === "" ? "" : ` with subresource ${JSON.stringify(subresource)}`;
-  return `${through} using ${apiVersion}${time === "" ? "" : ` at ${time}`}`;
+  return operation === "Apply" ? through : `${through} using ${apiVersion}`;
 }
 
 /** undefined: managed fields were taken off on purpose (`managedFields: []` by who could have kept them). */

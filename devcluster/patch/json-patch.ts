@@ -6,7 +6,8 @@ export class PatchError extends Error {
 }
 
 /**
- * RFC 6902. The document is not changed.
+ * RFC 6902, but "replace" also sets a field that an object does not have, as the API server's library does. The
+ * document is not changed.
  *
  * @throws PatchError
  */
@@ -26,7 +27,6 @@ function applyOperation(document: unknown, operation: JsonObject): unknown {
     case "add":
       return put(document, path, newValueOf(operation), "add");
     case "replace":
-      if (path.length > 0) read(document, path);
       return put(document, path, newValueOf(operation), "replace");
     case "remove":
       return remove(document, path);

@@ -28,13 +28,23 @@ export function applyStrategicPatch(schema: Schema | undefined, target: unknown,
     if (field.startsWith(deletePrefix)) removeValues(result, field.slice(deletePrefix.length), value);
     else if (!field.startsWith(orderPrefix)) mergeField(schema, result, field, value);
   }
-  for (const [field, order] of Object.entries(patch)) {
-    if (!field.startsWith(orderPrefix)) continue;
-    const name = field.slice(orderPrefix.length);
-    const list = result[name];
-    if (Array.isArray(list)) setField(result, name, inOrder(fieldSchema(schema, name), list, arrayOf(order)));
-  }
+  sortLists(schema, result, isObject(target) ? target : {}, patch);
   return result;
+}
+
+/** Merged lists take the order of `$setElementOrder`, else that of the patch. */
+function sortLists(
+  schema: Schema | undefined,
+  result: JsonObject,
+  target: JsonObject,
+  patch: JsonObject,
+): void {
+  for (const [field, list] of Object.entries(result)) {
+    const below = fieldSchema(schema, field);
+    if (!Array.isArray(list) || below?.mergesLists !== true) continue;
+    const order = patch[`${orderPrefix}${field}`] ?? patch[field];
+    if (Array.isArray(order)) setField(result, field, inOrder(below, list, order, arrayOf(target[field])));
+  }
 }
 
 function mergeField(schema: Schema | undefined, result: JsonObject, field: string, value: unknown): void {
@@ -93,18 +103,33 @@ function removeValues(result: JsonObject, field: string, values: unknown): void 
   );
 }
 
-/** The elements named in the order come in that order; each other stays behind the one it stood behind. */
-function inOrder(schema: Schema | undefined, list: readonly unknown[], order: readonly unknown[]): unknown[] {
+/**
+ * The elements named in the order come in that order; the others keep theirs, each before those that it stood before
+ * on the server, and as late as possible where that does not decide (apimachinery's `mergeSortedSlice`).
+ */
+function inOrder(
+  schema: Schema | undefined,
+  list: readonly unknown[],
+  order: readonly unknown[],
+  server: readonly unknown[],
+): unknown[] {
   const keyOf = (element: unknown): unknown =>
     schema?.mergeKey !== undefined && isObject(element) ? element[schema.mergeKey] : element;
-  const rank = (element: unknown): number => order.findIndex((each) => isEqual(keyOf(each), keyOf(element)));
+  const ranks = new Map(order.map((element, index) => [JSON.stringify(keyOf(element)), index]));
+  const places = new Map(server.map((element, index) => [JSON.stringify(keyOf(element)), index]));
+  const rankOf = (element: unknown): number => ranks.get(JSON.stringify(keyOf(element))) ?? -1;
+  const placeOf = (element: unknown): number => places.get(JSON.stringify(keyOf(element))) ?? -1;
   const named = list
-    .filter((element) => rank(element) >= 0)
-    .toSorted((left, right) => rank(left) - rank(right));
+    .filter((element) => rankOf(element) >= 0)
+    .toSorted((left, right) => rankOf(left) - rankOf(right));
+  const others = list
+    .filter((element) => rankOf(element) < 0)
+    .toSorted((left, right) => placeOf(left) - placeOf(right));
   const result: unknown[] = [];
-  for (const element of list) {
-    if (rank(element) < 0) result.push(element);
-    else result.push(named.shift());
+  while (others.length > 0 && named.length > 0) {
+    const [other, next] = [placeOf(others[0]), placeOf(named[0])];
+    const otherFirst = other >= 0 && next >= 0 && other < next;
+    result.push(otherFirst ? others.shift() : named.shift());
   }
-  return result;
+  return [...result, ...others, ...named];
 }

@@ -57,7 +57,10 @@ export function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(bytes.toString());
   } catch (error) {
-    throw badRequest(`error decoding the body: json parse error: ${messageOf(error)}`);
+    const start = bytes.length === 0 ? "<empty>" : bytes.subarray(0, 200).toString();
+    throw badRequest(
+      `the object provided is unrecognized: couldn't get version/kind; json parse error: ${messageOf(error)} (${start})`,
+    );
   }
 }
 

@@ -1,9 +1,10 @@
-import { isObject, type JsonObject, setField, stringOf } from "../json.ts";
+import { invalidValue } from "../field-errors.ts";
+import { isObject, type JsonObject, objectOf, setField, stringOf } from "../json.ts";
 import { isKubeObject, type KubeObject } from "../kube-object.ts";
 import { apiVersionOf, type ResourceDefinition } from "../resource.ts";
 import { keepsUnknown, type Schema } from "../schema/schema.ts";
 import { pruned, setDefaults } from "../schema/shape.ts";
-import { badRequest } from "../status-error.ts";
+import { badRequest, invalid } from "../status-error.ts";
 
 export type FieldValidation = "Strict" | "Warn" | "Ignore";
 
@@ -45,7 +46,7 @@ export function decodeWithoutDefaults(
     definition.isCustom ? object : withoutNulls(shape, object),
     unknown,
   );
-  const messages = unknown.map((path) => `unknown field ${JSON.stringify(path)}`);
+  const messages = unknown.sort().map((path) => `unknown field ${JSON.stringify(path)}`);
   if (messages.length > 0 && validation === "Strict")
     complain(`strict decoding error: ${messages.join(", ")}`);
   if (validation === "Warn") warnings.push(...messages);
@@ -65,6 +66,16 @@ function withKind(definition: ResourceDefinition, value: unknown): JsonObject {
   const apiVersion = apiVersionOf(definition);
   const given = stringOf(value.apiVersion);
   const kind = stringOf(value.kind);
+  if (definition.isCustom && (given === "" || kind === "")) {
+    const missing = kind === "" ? "Kind" : "apiVersion";
+    throw badRequest(
+      `the object provided is unrecognized (must be of type ${definition.kind}): Object '${missing}' is missing in the body`,
+    );
+  }
+  if (definition.isCustom && given === apiVersion && kind !== definition.kind) {
+    const name = stringOf(objectOf(value.metadata).name);
+    throw invalid(kind, definition.group, name, [invalidValue("kind", kind, `must be ${definition.kind}`)]);
+  }
   if (given !== "" && given !== apiVersion) {
     throw badRequest(
       `the API version in the data (${given}) does not match the expected API version (${apiVersion})`,
@@ -149,6 +160,12 @@ function goType(schema: Schema): string {
   return schema.type ?? "object";
 }
 
+/** Go does not print empty maps and lists that may be absent; an empty struct is a value. */
+function isLeftOut(schema: Schema | undefined, value: unknown): boolean {
+  if (Array.isArray(value)) return value.length === 0 && schema?.type === "array";
+  return isObject(value) && Object.keys(value).length === 0 && schema?.additionalProperties !== undefined;
+}
+
 /** Go decodes null as absent; free-form parts keep it. */
 function withoutNulls(schema: Schema | undefined, value: unknown): unknown {
   if (schema === undefined) return value;
@@ -159,6 +176,12 @@ function withoutNulls(schema: Schema | undefined, value: unknown): unknown {
   for (const [field, element] of Object.entries(value)) {
     if (element === null) continue;
     const below = schema.properties?.get(field) ?? schema.additionalProperties;
+    if (
+      isLeftOut(below, element) &&
+      schema.required?.includes(field) !== true &&
+      schema.properties?.has(field)
+    )
+      continue;
     setField(result, field, withoutNulls(below, element));
   }
   return result;

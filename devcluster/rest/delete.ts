@@ -118,13 +118,21 @@ function removeOrMark(
     (isObject(object.spec) && arrayOf(object.spec.finalizers).length > 0);
   if (!held) {
     if (options.dryRun) return { object, gone: true };
-    const outcome = state.storage.delete(definition.collection, stored.key, stored.revision);
-    return outcome.kind === "stored" ? { object, gone: true } : undefined;
+    const last = lastState(state, definition, object);
+    const outcome = state.storage.delete(definition.collection, stored.key, stored.revision, last);
+    return outcome.kind === "stored" ? { object: last, gone: true } : undefined;
   }
   const next = markedForDeletion(state, definition, object, finalizers, grace);
   if (next === undefined || options.dryRun) return { object: next ?? object, gone: false };
   const outcome = state.storage.update(definition.collection, stored.key, next, stored.revision);
   return outcome.kind === "stored" ? { object: outcome.stored.object, gone: false } : undefined;
+}
+
+/** What watchers see last of a kind that is deleted gracefully: no time is left. */
+function lastState({ clock }: ServerState, { strategy }: ResourceDefinition, object: KubeObject): KubeObject {
+  if (strategy.gracePeriodSeconds === undefined) return object;
+  const deletionTimestamp = object.metadata.deletionTimestamp ?? timestamp(clock.now());
+  return { ...object, metadata: { ...object.metadata, deletionTimestamp, deletionGracePeriodSeconds: 0 } };
 }
 
 function finalizersAfter({ metadata }: KubeObject, propagation: Propagation): string[] {

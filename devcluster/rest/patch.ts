@@ -1,3 +1,4 @@
+import { invalidValue } from "../field-errors.ts";
 import { isObject, type JsonObject } from "../json.ts";
 import type { KubeObject } from "../kube-object.ts";
 import { type Applied, applyObject } from "../managed-fields/managed-fields.ts";
@@ -6,8 +7,8 @@ import { applyMergePatch } from "../patch/merge-patch.ts";
 import { applyStrategicPatch } from "../patch/strategic-merge.ts";
 import { keyOf, type ResourceDefinition, shown } from "../resource.ts";
 import type { ServerState } from "../server-state.ts";
-import { badRequest, StatusError } from "../status-error.ts";
-import { decodeObject, decodeWithoutDefaults, fillDefaults } from "./decode.ts";
+import { badRequest, invalid, StatusError } from "../status-error.ts";
+import { decodeObject, decodeWithoutDefaults, type FieldValidation, fillDefaults } from "./decode.ts";
 import { insertObject, replaceObject, type WriteRequest } from "./write.ts";
 
 export type PatchKind = "json" | "merge" | "strategic" | "apply";
@@ -42,7 +43,7 @@ export async function patchObject(
     (current) => {
       const warnings: string[] = [];
       const patched = patchedValue(definition, kind, current, patch);
-      const next = decodeObject(definition, patched, fieldValidation, warnings);
+      const next = decodePatched(definition, patched, fieldValidation, warnings);
       for (const warning of warnings) if (!request.warnings.includes(warning)) request.warnings.push(warning);
       if ((next.metadata.name ?? "") !== name)
         throw badRequest(
@@ -52,6 +53,22 @@ export async function patchObject(
     },
     true,
   );
+}
+
+/** What is wrong with the result of a patch is a fault of the patch: 422. */
+function decodePatched(
+  definition: ResourceDefinition,
+  patched: unknown,
+  fieldValidation: FieldValidation,
+  warnings: string[],
+): KubeObject {
+  try {
+    return decodeObject(definition, patched, fieldValidation, warnings);
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.reason !== "BadRequest") throw error;
+    const strict = /strict decoding error: .*/s.exec(error.message)?.[0];
+    throw invalid("", "", "", [invalidValue("patch", JSON.stringify(patched), strict ?? error.message)]);
+  }
 }
 
 function patchedValue(

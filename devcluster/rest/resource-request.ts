@@ -1,4 +1,5 @@
 import { builtInSchemas } from "../builtin/catalog.ts";
+import { notSupported, required } from "../field-errors.ts";
 import { copyOf } from "../json.ts";
 import type { KubeObject } from "../kube-object.ts";
 import { parseListOptions } from "../list-options.ts";
@@ -6,7 +7,7 @@ import { negotiate, type Representation, represent, representList } from "../rep
 import type { ResourceDefinition } from "../resource.ts";
 import type { Reviews } from "../reviews.ts";
 import type { ServerState } from "../server-state.ts";
-import { badRequest, methodNotAllowed, noSuchResource, StatusError } from "../status-error.ts";
+import { badRequest, invalid, methodNotAllowed, noSuchResource, StatusError } from "../status-error.ts";
 import { mediaTypeOf, parseBody, parseJson, parseYamlText, readBody } from "./body.ts";
 import { decodeObject, type FieldValidation } from "./decode.ts";
 import { type DeleteOptions, deleteObject, parseDeleteOptions } from "./delete.ts";
@@ -34,6 +35,7 @@ const watchBufferLimitBytes = 16 * 1024 * 1024;
  */
 export async function answerResource(server: ResourceServer, exchange: Exchange): Promise<void> {
   const { info } = exchange;
+  if (exchange.request.method === "HEAD") throw methodNotAllowed();
   const definition = server.state.registry.find(info.apiGroup, info.apiVersion, info.resource);
   if (definition === undefined) throw noSuchResource();
   if (info.namespace !== "" && !definition.namespaced && definition.collection !== "namespaces")
@@ -41,7 +43,8 @@ export async function answerResource(server: ResourceServer, exchange: Exchange)
   if (info.subresource !== "") return answerSubresource(server, exchange, definition);
   const isCollection = info.verb === "list" || info.verb === "watch" || info.verb === "deletecollection";
   if (!definition.verbs.includes(info.verb)) throw methodNotAllowed();
-  if (!isCollection && definition.namespaced && info.namespace === "") throw methodNotAllowed();
+  if (!isCollection && definition.namespaced && info.namespace === "")
+    throw info.verb === "create" ? methodNotAllowed() : noSuchResource();
   if (info.verb === "create" && info.name !== "") throw methodNotAllowed();
   if ((info.verb === "update" || info.verb === "patch") && info.name === "") throw methodNotAllowed();
   switch (info.verb) {
@@ -141,11 +144,7 @@ async function writeRequestOf(
 ): Promise<{ readonly write: WriteRequest; readonly bytes: Buffer }> {
   const { request, query, info, user, warnings, signal } = exchange;
   const dryRun = query.getAll("dryRun");
-  const unknown = dryRun.find((each) => each !== "All");
-  if (unknown !== undefined)
-    throw badRequest(
-      `invalid dryRun: Unsupported value: ${JSON.stringify(unknown)}: supported values: "All"`,
-    );
+  if (dryRun.some((each) => each !== "All")) throw badDryRun(info.verb, dryRun);
   const write: WriteRequest = {
     definition,
     namespace: namespaceOf(exchange, definition),
@@ -159,6 +158,16 @@ async function writeRequestOf(
     signal,
   };
   return { write, bytes: await readBody(request) };
+}
+
+const optionKinds: Readonly<Record<string, string>> = {
+  create: "CreateOptions",
+  update: "UpdateOptions",
+  patch: "PatchOptions",
+};
+
+function badDryRun(verb: string, given: readonly string[]): StatusError {
+  return invalid(optionKinds[verb] ?? "Options", "meta.k8s.io", "", [notSupported("dryRun", given, ["All"])]);
 }
 
 function bodyOf({ request }: Exchange, bytes: Buffer, schemaName: string): unknown {
@@ -229,23 +238,9 @@ async function answerPatch(
     );
   }
   if (!exchange.query.get("fieldManager"))
-    throw new StatusError({
-      code: 422,
-      reason: "Invalid",
-      message:
-        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for apply patch',
-      details: {
-        group: "meta.k8s.io",
-        kind: "PatchOptions",
-        causes: [
-          {
-            reason: "FieldValueRequired",
-            message: "Required value: is required for apply patch",
-            field: "fieldManager",
-          },
-        ],
-      },
-    });
+    throw invalid("PatchOptions", "meta.k8s.io", "", [
+      required("fieldManager", "is required for apply patch"),
+    ]);
   const force = exchange.query.get("force") === "true";
   const { object, created } = await applyPatch(server.state, write, parseYamlText(bytes), force);
   sendObject(server, exchange, definition, created ? 201 : 200, object);

@@ -15,7 +15,7 @@ import {
   invalid,
   modifiedMeanwhile,
   notFound,
-  type StatusError,
+  StatusError,
 } from "../status-error.ts";
 import type { Stored } from "../storage.ts";
 import type { User } from "../user.ts";
@@ -115,7 +115,12 @@ export async function insertObject(
 
 function checkNewIdentity(request: WriteRequest, { metadata }: KubeObject): void {
   if (metadata.resourceVersion !== undefined && metadata.resourceVersion !== "")
-    throw badRequest("resourceVersion should not be set on objects to be created");
+    // The API server names no reason here, so that it becomes a 500.
+    throw new StatusError({
+      code: 500,
+      reason: "",
+      message: "resourceVersion should not be set on objects to be created",
+    });
   checkNamespace(request, metadata.namespace ?? "");
   if (request.name !== "" && (metadata.name ?? "") !== request.name)
     throw nameMismatch(metadata.name ?? "", request.name);
@@ -150,7 +155,7 @@ export async function updateObject(
     throw nameMismatch(decoded.metadata.name ?? "", request.name);
   checkNamespace(request, decoded.metadata.namespace ?? "");
   if ((decoded.metadata.resourceVersion ?? "") === "" && !definition.strategy.allowsBlindUpdate) {
-    throw invalid(definition.kind, definition.group, request.name, [
+    throw invalid(definition.resource, definition.group, request.name, [
       {
         reason: "FieldValueInvalid",
         message: "Invalid value: 0: must be specified for an update",

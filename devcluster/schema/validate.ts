@@ -29,11 +29,7 @@ function check(schema: Schema, value: unknown, path: string, causes: Cause[]): v
   if (!hasType(schema, type, value)) {
     const wanted = schema.intOrString ? "integer,string" : (schema.type ?? "");
     causes.push(
-      typeInvalid(
-        path,
-        type,
-        `${path} in body must be of type ${wanted}: ${JSON.stringify(type === "integer" && wanted !== "integer" ? "number" : type)}`,
-      ),
+      typeInvalid(path, type, `${path} in body must be of type ${wanted}: ${JSON.stringify(type)}`),
     );
     return;
   }
@@ -75,7 +71,7 @@ function checkText(schema: Schema, value: string, path: string, causes: Cause[])
   }
   if (schema.format !== undefined && !hasFormat(schema.format, value))
     causes.push(
-      invalidValue(path, value, `${path} in body must be of type ${schema.format}: ${JSON.stringify(value)}`),
+      typeInvalid(path, value, `${path} in body must be of type ${schema.format}: ${JSON.stringify(value)}`),
     );
 }
 
