@@ -31,8 +31,6 @@ interface Memory {
   deletionOrdered: boolean;
   /** Monotonic time since which it counts as unreachable. */
   silentSinceMs: number | undefined;
-  /** The acknowledged snapshot that it is quiet under, and since when. */
-  quiet: { readonly revision: bigint; readonly sinceMs: number } | undefined;
 }
 
 /**
@@ -120,7 +118,7 @@ export class PodTracker {
       connected: proxy !== undefined,
       acknowledged,
       nack: answered?.refused?.reason,
-      quietSinceMs: this.#quietSince(memory, acknowledged ? answered : undefined),
+      quietSinceMs: acknowledged ? answered.quietSinceMs : undefined,
       ready: observed?.ready ?? false,
       unbound: observed?.unbound ?? false,
       terminating: observed?.terminating === true || memory.deletionOrdered,
@@ -134,29 +132,6 @@ export class PodTracker {
     else memory.silentSinceMs ??= this.#deps.clock.monotonicMs();
   }
 
-  /**
-   * Counted anew for each snapshot, from when we saw it quiet: an earlier report says nothing about what the
-   * operator still lists under this one.
-   */
-  #quietSince(memory: Memory, proxy: ConnectedProxy | undefined): number | undefined {
-    const { report, acknowledged, reportChangedMs = 0 } = proxy ?? {};
-    const inForce = report?.inForce;
-    const isQuiet =
-      acknowledged !== undefined &&
-      inForce !== undefined &&
-      isSameNumber(inForce, acknowledged.id) &&
-      report?.requestsOnOlderView === 0n;
-    if (!isQuiet) {
-      memory.quiet = undefined;
-      return undefined;
-    }
-    const { revision } = acknowledged.id;
-    if (memory.quiet?.revision !== revision) {
-      memory.quiet = { revision, sinceMs: this.#deps.clock.monotonicMs() };
-    }
-    return Math.max(memory.quiet.sinceMs, reportChangedMs);
-  }
-
   #memory(uid: string): Memory {
     const known = this.#memories.get(uid);
     if (known !== undefined) return known;
@@ -165,7 +140,6 @@ export class PodTracker {
       absentSinceMs: undefined,
       deletionOrdered: false,
       silentSinceMs: undefined,
-      quiet: undefined,
     };
     this.#memories.set(uid, memory);
     return memory;
