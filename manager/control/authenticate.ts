@@ -14,6 +14,9 @@ export interface PodIdentity {
   readonly shard: string;
 }
 
+/** As much of the API as it takes to know who asks. */
+export type IdentityReader = Pick<KubeClient, "get" | "raw">;
+
 const podKind: ResourceKind = { group: "", version: "v1", resource: "pods", namespaced: true };
 const accountPrefix = "system:serviceaccount:";
 const podNameExtra = "authentication.kubernetes.io/pod-name";
@@ -31,7 +34,7 @@ const podUidExtra = "authentication.kubernetes.io/pod-uid";
  */
 export async function authenticate(
   token: string | undefined,
-  client: KubeClient,
+  client: IdentityReader,
   signal: AbortSignal,
 ): Promise<PodIdentity> {
   if (token === undefined || token === "") {
@@ -61,7 +64,7 @@ export function bearerToken(authorization: string | null | undefined): string | 
 /** `status.user` of a review that says yes. */
 async function review(
   token: string,
-  client: KubeClient,
+  client: IdentityReader,
   signal: AbortSignal,
 ): Promise<Readonly<Record<string, unknown>>> {
   const answer = await client.raw(
@@ -89,13 +92,14 @@ async function review(
 
 function boundPod(user: Readonly<Record<string, unknown>>): { namespace: string; name: string; uid: string } {
   const username = typeof user.username === "string" ? user.username : "";
-  const [namespace = "", account] = username.startsWith(accountPrefix)
+  const [namespace = "", account = "", ...rest] = username.startsWith(accountPrefix)
     ? username.slice(accountPrefix.length).split(":")
     : [];
+  const isAccount = namespace !== "" && account !== "" && rest.length === 0;
   const extra = isRecord(user.extra) ? user.extra : {};
   const name = soleText(extra[podNameExtra]);
   const uid = soleText(extra[podUidExtra]);
-  if (namespace !== "" && account !== undefined && name !== undefined && uid !== undefined) {
+  if (isAccount && name !== undefined && uid !== undefined) {
     return { namespace, name, uid };
   }
   throw new CtrlmeshError("POD_NOT_BOUND", {
@@ -106,12 +110,13 @@ function boundPod(user: Readonly<Record<string, unknown>>): { namespace: string;
 }
 
 function soleText(value: unknown): string | undefined {
-  return Array.isArray(value) && value.length === 1 && typeof value[0] === "string" ? value[0] : undefined;
+  const [text, ...rest]: readonly unknown[] = Array.isArray(value) ? value : [];
+  return typeof text === "string" && text !== "" && rest.length === 0 ? text : undefined;
 }
 
 async function readPod(
   name: { namespace: string; name: string },
-  client: KubeClient,
+  client: IdentityReader,
   signal: AbortSignal,
 ): Promise<KubernetesObject | undefined> {
   try {

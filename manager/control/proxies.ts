@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import type { CtrlmeshError } from "#api/errors";
+import { CtrlmeshError } from "#api/errors";
 import {
   type Hello,
   ManagerMessageSchema,
@@ -25,28 +25,61 @@ export interface SentSnapshot {
   readonly contentKey: string;
 }
 
-/** What is known of a proxy with an open stream. */
+/** Why a proxy refused a snapshot. */
+export interface SnapshotRefusal {
+  /** Code of api/errors.ts, as the proxy says. */
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** What is known of a proxy with an open stream; a copy that does not change any more. */
 export interface ConnectedProxy {
   readonly pod: PodIdentity;
   readonly version: string;
   /** The newest snapshot that went out on this stream; undefined: none yet. */
   readonly sent: SentSnapshot | undefined;
-  /** The newest snapshot of this stream that it acknowledged. */
+  /**
+   * The snapshot that is proven to be in force now, of those sent on this stream. That is `sent` once acknowledged;
+   * undefined while the answer to it is awaited, since it comes into force before the answer; and after a refusal
+   * the one in force before, if that is known.
+   */
   readonly acknowledged: SentSnapshot | undefined;
   /** Its refusal of `sent`, if it refused it. */
-  readonly refused: { readonly code: string; readonly reason: string } | undefined;
+  readonly refused: SnapshotRefusal | undefined;
   readonly report: Report | undefined;
-  /** Monotonic time at which `report` last changed in a way that says the operator still lists. */
-  readonly reportChangedMs: number;
+  /**
+   * Monotonic time since which its reports say of `acknowledged`: in force, no request under an older view, no
+   * informer listed again that had not before. Undefined while one of these is not so. Starts anew with each stream.
+   */
+  readonly quietSinceMs: number | undefined;
 }
 
-type Entry = { -readonly [K in keyof ConnectedProxy]: ConnectedProxy[K] } & { readonly outbox: Outbox };
+/** Counts since the start of the process, for metrics. */
+export interface ProxyCounters {
+  snapshots: number;
+  acks: number;
+  nacks: number;
+}
+
+interface Entry {
+  readonly pod: PodIdentity;
+  readonly version: string;
+  readonly outbox: Outbox;
+  sent: SentSnapshot | undefined;
+  isAnswered: boolean;
+  /** In force unless `sent` is, which is known once that is answered. */
+  inForce: SentSnapshot | undefined;
+  refused: SnapshotRefusal | undefined;
+  report: Report | undefined;
+  quietSinceMs: number | undefined;
+}
 
 /**
  * The proxies that have a stream to this replica, by pod UID. One stream per pod: a newer one takes the place of an
  * older one, which may be a connection that died without a word.
  */
 export class Proxies {
+  readonly counters: ProxyCounters = { snapshots: 0, acks: 0, nacks: 0 };
   readonly #clock: Clock;
   readonly #entries = new Map<string, Entry>();
   readonly #listeners = new Set<(pod: PodIdentity) => void>();
@@ -62,15 +95,21 @@ export class Proxies {
     return this.#highestTerm;
   }
 
+  /** Number of proxies with an open stream. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   get(podUid: string): ConnectedProxy | undefined {
-    return this.#entries.get(podUid);
+    const entry = this.#entries.get(podUid);
+    return entry === undefined ? undefined : standingOf(entry);
   }
 
   all(): readonly ConnectedProxy[] {
-    return [...this.#entries.values()];
+    return [...this.#entries.values()].map(standingOf);
   }
 
-  /** Called when a proxy came, went, answered a snapshot or reported. */
+  /** Called when a proxy came, went, answered a snapshot or reported. Must not throw. */
   onChange(listener: (pod: PodIdentity) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -78,7 +117,7 @@ export class Proxies {
 
   /**
    * Gives a proxy its snapshot under a new revision, unless what went out last on its stream means the same and has
-   * the same term. Returns whether it was sent; false also when the proxy has no stream.
+   * the same term. Returns whether it was sent; false also when the proxy has no stream. Never waits for a proxy.
    */
   offer(
     podUid: string,
@@ -90,9 +129,14 @@ export class Proxies {
     const isSame = entry.sent?.contentKey === facts.contentKey && entry.sent.id.term === facts.term;
     if (isSame) return false;
     this.#revision += 1n;
+    this.counters.snapshots += 1;
     const id = { term: facts.term, revision: this.#revision };
+    // One that was never answered may have come into force, so what was before it no longer counts.
+    if (entry.sent !== undefined && !entry.isAnswered) entry.inForce = undefined;
     entry.sent = { id, contentKey: facts.contentKey };
+    entry.isAnswered = false;
     entry.refused = undefined;
+    this.#judgeQuiet(entry);
     const value = create(SnapshotSchema, { ...snapshot, id: create(SnapshotIdSchema, id) });
     entry.outbox.push(create(ManagerMessageSchema, { message: { case: "snapshot", value } }));
     return true;
@@ -100,32 +144,36 @@ export class Proxies {
 
   /** Ends the stream of a pod with an error that its proxy logs. */
   refuse(podUid: string, error: CtrlmeshError): void {
-    this.#entries.get(podUid)?.outbox.close(error);
+    this.#end(this.#entries.get(podUid), error);
   }
 
   /** Ends all streams in order: this replica leads no more. */
   closeAll(): void {
-    for (const { outbox } of this.#entries.values()) outbox.close();
+    for (const entry of [...this.#entries.values()]) this.#end(entry);
   }
 
   /** For the server: a stream said hello. An older stream of the pod ends. */
   opened(pod: PodIdentity, hello: Hello, outbox: Outbox): void {
-    this.#entries.get(pod.uid)?.outbox.close();
+    const previous = this.#entries.get(pod.uid)?.outbox;
     if (hello.highestTerm > this.#highestTerm) this.#highestTerm = hello.highestTerm;
     this.#entries.set(pod.uid, {
       pod,
       version: hello.proxyVersion,
+      outbox,
       sent: undefined,
-      acknowledged: undefined,
+      isAnswered: false,
+      inForce: undefined,
       refused: undefined,
       report: undefined,
-      reportChangedMs: this.#clock.monotonicMs(),
-      outbox,
+      quietSinceMs: undefined,
     });
+    previous?.close(
+      new CtrlmeshError("CONTROL_STREAM_FAILED", { what: "a newer stream of this pod took its place" }),
+    );
     this.#tell(pod);
   }
 
-  /** For the server: a stream ended. A stream that was replaced meanwhile changes nothing. */
+  /** For the server: a stream ended. One that was replaced or ended from here before changes nothing. */
   closed(pod: PodIdentity, outbox: Outbox): void {
     if (this.#entries.get(pod.uid)?.outbox !== outbox) return;
     this.#entries.delete(pod.uid);
@@ -136,27 +184,52 @@ export class Proxies {
   answered(
     pod: PodIdentity,
     outbox: Outbox,
-    answer: { readonly id: SnapshotNumber; readonly refusal: { code: string; reason: string } | undefined },
+    answer: { readonly id: SnapshotNumber; readonly refusal: SnapshotRefusal | undefined },
   ): void {
-    const entry = this.#entries.get(pod.uid);
-    if (entry?.outbox !== outbox || entry.sent === undefined || !isSameNumber(entry.sent.id, answer.id))
-      return;
+    const entry = this.#entryOf(pod, outbox);
+    if (entry?.sent === undefined || !isSameNumber(entry.sent.id, answer.id)) return;
+    this.counters[answer.refusal === undefined ? "acks" : "nacks"] += 1;
+    entry.isAnswered = true;
     entry.refused = answer.refusal;
-    if (answer.refusal === undefined) entry.acknowledged = entry.sent;
+    if (answer.refusal === undefined) entry.inForce = entry.sent;
+    // A proxy that takes its ack back: nothing is known of it any more.
+    else if (entry.inForce === entry.sent) entry.inForce = undefined;
+    this.#judgeQuiet(entry);
     this.#tell(pod);
   }
 
   /** For the server: a report. */
   reported(pod: PodIdentity, outbox: Outbox, report: Report): void {
-    const entry = this.#entries.get(pod.uid);
-    if (entry?.outbox !== outbox) return;
-    const before = entry.report;
+    const entry = this.#entryOf(pod, outbox);
+    if (entry === undefined) return;
+    if (relistedKey(entry.report) !== relistedKey(report)) entry.quietSinceMs = undefined;
     entry.report = report;
-    const isQuiet =
-      before?.requestsOnOlderView === report.requestsOnOlderView &&
-      before.relisted.length === report.relisted.length;
-    if (!isQuiet) entry.reportChangedMs = this.#clock.monotonicMs();
+    this.#judgeQuiet(entry);
     this.#tell(pod);
+  }
+
+  #entryOf(pod: PodIdentity, outbox: Outbox): Entry | undefined {
+    const entry = this.#entries.get(pod.uid);
+    return entry?.outbox === outbox ? entry : undefined;
+  }
+
+  #end(entry: Entry | undefined, error?: CtrlmeshError): void {
+    if (entry === undefined) return;
+    entry.outbox.close(error);
+    this.closed(entry.pod, entry.outbox);
+  }
+
+  /** A report counts only for the snapshot that it names: an earlier one says nothing about the view after it. */
+  #judgeQuiet(entry: Entry): void {
+    const { report, isAnswered, inForce } = entry;
+    const isQuiet =
+      isAnswered &&
+      inForce !== undefined &&
+      report?.inForce !== undefined &&
+      isSameNumber(report.inForce, inForce.id) &&
+      report.requestsOnOlderView === 0n;
+    if (isQuiet) entry.quietSinceMs ??= this.#clock.monotonicMs();
+    else entry.quietSinceMs = undefined;
   }
 
   #tell(pod: PodIdentity): void {
@@ -166,4 +239,14 @@ export class Proxies {
 
 export function isSameNumber(left: SnapshotNumber, right: SnapshotNumber): boolean {
   return left.term === right.term && left.revision === right.revision;
+}
+
+function standingOf({ pod, version, sent, isAnswered, inForce, refused, report, quietSinceMs }: Entry) {
+  const acknowledged = isAnswered ? inForce : undefined;
+  return { pod, version, sent, acknowledged, refused, report, quietSinceMs };
+}
+
+function relistedKey(report: Report | undefined): string {
+  const names = report?.relisted.map(({ group, resource }) => `${group}/${resource}`) ?? [];
+  return names.sort().join(" ");
 }
