@@ -5,6 +5,7 @@ import { emptyLedger } from "./handover.ts";
 import type { StoredLedger } from "./ledger.ts";
 import { type GroupPlan, type PlanDeps, planGroup } from "./plan.ts";
 import { type NamespaceConfigs, type ObservedPod, refusalOf, selecting } from "./pod-classes.ts";
+import type { PodFacts } from "./pod-facts.ts";
 import type { Finding } from "./shard-status.ts";
 import { printAtoms } from "./shard-status.ts";
 
@@ -14,6 +15,12 @@ export interface LedgerRound {
   readonly ledger: LedgerSpec;
   readonly plan: GroupPlan;
   readonly pods: readonly RoundPod[];
+}
+
+/** One ledger after its step. */
+export interface LedgerOutcome extends LedgerRound {
+  /** As the step found them. */
+  readonly facts: ReadonlyMap<string, PodFacts>;
 }
 
 /** A pod that a ledger records, or that could become a holder by it. */

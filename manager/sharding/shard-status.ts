@@ -16,6 +16,7 @@ export interface Finding {
 export const findingTypes = [
   "ParseError",
   "RootPending",
+  "Deleting",
   "LedgerCorrupt",
   "HashChanged",
   "PodConflict",
