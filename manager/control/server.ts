@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createSecureServer, type Http2SecureServer } from "node:http2";
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import { createConnectRouter } from "@connectrpc/connect";
 import { CtrlmeshError, type ErrorCode } from "#api/errors";
@@ -25,6 +25,8 @@ export interface ControlServer extends AsyncDisposable {
 /** A hello, a report or a key is far smaller; nothing else may come in. */
 const readMaxBytes = 256 * 1024;
 const handshakeTimeoutMs = 10_000;
+/** Time in which the ends of streams go out when the server ends; a proxy that does not read gets none. */
+const closeLimitMs = 1_000;
 /** A proxy opens one; a second one is for a client that comes again on the same connection. */
 const maxConcurrentStreams = 2;
 
@@ -32,6 +34,7 @@ const maxConcurrentStreams = 2;
 export function createControlServer(deps: ControlServerDeps): ControlServer {
   const refusals = new Map<ErrorCode, number>();
   const sockets = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
   const closing = new AbortController();
   const server = createSecureServer(
     {
@@ -48,6 +51,8 @@ export function createControlServer(deps: ControlServerDeps): ControlServer {
     socket.once("close", () => sockets.delete(socket));
   });
   server.on("session", (session) => {
+    sessions.add(session);
+    session.once("close", () => sessions.delete(session));
     keepAlive(session, deps.clock);
     session.on("error", (error) => deps.log.debug("a control connection failed", { error }));
   });
@@ -59,9 +64,13 @@ export function createControlServer(deps: ControlServerDeps): ControlServer {
     [Symbol.asyncDispose]: async () => {
       closing.abort();
       deps.proxies.closeAll();
-      const closed = server.listening ? once(server, "close") : Promise.resolve();
+      if (!server.listening) return;
+      const closed = once(server, "close");
       server.close();
-      for (const socket of sockets) socket.destroy();
+      for (const session of sessions) session.close();
+      using _limit = deps.clock.timer(closeLimitMs, () => {
+        for (const socket of sockets) socket.destroy();
+      });
       await closed;
     },
   };
@@ -79,7 +88,7 @@ function callListener(deps: ServeStreamDeps, shutdownSignal: AbortSignal) {
   });
   const [call] = router.handlers;
   if (call === undefined) throw new CtrlmeshError("INTERNAL", { what: "the control service has no call" });
-  return grpcListener(call, deps.log);
+  return grpcListener(call, deps);
 }
 
 function tlsOf({ certificate }: ControlServerDeps) {
