@@ -147,19 +147,28 @@ const specials: Readonly<Record<string, (raw: Buffer) => unknown>> = {
   "io.k8s.apimachinery.pkg.api.resource.Quantity": (raw) => texts(raw)[0] ?? "0",
   "io.k8s.apimachinery.pkg.util.intstr.IntOrString": (raw) => {
     const parts = new Map(readFields(raw));
-    return Number(parts.get(1) ?? 0n) === 1
-      ? (parts.get(3) ?? "").toString()
-      : Number(BigInt.asIntN(64, BigInt(parts.get(2)?.toString() ?? "0")));
+    return integerAt(parts, 1) === 1 ? (parts.get(3) ?? "").toString() : integerAt(parts, 2);
   },
 };
 
+function integerAt(parts: ReadonlyMap<number, Buffer | bigint>, number: number): number {
+  const value = parts.get(number) ?? 0n;
+  if (typeof value !== "bigint") throw new ProtobufError("bytes stand where a number belongs");
+  return Number(BigInt.asIntN(64, value));
+}
+
+/** Years that RFC 3339 can write. */
+const timeRangeSeconds = [-62_135_596_800, 253_402_300_799] as const;
+
 function time(raw: Buffer, isMicro: boolean): string | undefined {
   const parts = new Map(readFields(raw));
-  const seconds = Number(BigInt.asIntN(64, BigInt(parts.get(1)?.toString() ?? "0")));
+  const seconds = integerAt(parts, 1);
+  const [first, last] = timeRangeSeconds;
+  if (seconds < first || seconds > last) throw new ProtobufError("a time is out of range");
   // The zero time of Go is absent in JSON.
-  if (parts.size === 0 || seconds === -62_135_596_800) return undefined;
+  if (parts.size === 0 || seconds === first) return undefined;
   const text = new Date(seconds * 1000).toISOString().slice(0, 19);
-  const micros = Math.floor(Number(parts.get(2) ?? 0n) / 1000);
+  const micros = Math.floor(integerAt(parts, 2) / 1000);
   return isMicro ? `${text}.${String(micros).padStart(6, "0")}Z` : `${text}Z`;
 }
 
