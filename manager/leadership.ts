@@ -1,14 +1,28 @@
-import { wellKnown } from "#api/names";
+import type { KubernetesObject } from "#api/meta";
+import { group, wellKnown } from "#api/names";
+import { isRecord } from "#kube/client/api-error";
+import { EventRecorder } from "#kube/client/events";
+import { startInformer } from "#kube/client/informer";
 import type { ReflectorDeps } from "#kube/client/reflector";
 import type { Metrics } from "#runtime/metrics";
 import type { WebhookConfigurationInput } from "#webhook/configuration";
 import type { Proxies } from "./control/proxies.ts";
 import { type Labelling, startLabelling } from "./labelling.ts";
+import { type Endpoint, LeadershipTerm } from "./manager-state.ts";
 import { mirrorOptIn } from "./opt-in-mirror.ts";
 import type { Replica } from "./replica.ts";
 import type { ManagerSettings } from "./settings.ts";
 import { supportsMutatingPolicies } from "./sharding/admission-policy.ts";
+import { shardingConfigKind } from "./sharding/config-objects.ts";
+import { runSharding } from "./sharding/controller.ts";
+import { podKind } from "./sharding/pod-tracker.ts";
 import { WebhookConfigurationKeeper } from "./webhook-configuration.ts";
+
+/** Label of the manager's own pods, as the original's chart has it. */
+const managerPodSelector = "control-plane=ctrlmesh";
+const eventController = `${group}/manager`;
+/** Events are the first thing to give up when the server is busy. */
+const eventPace = { qps: 10, burst: 50 };
 
 export interface LeadershipDeps {
   readonly settings: ManagerSettings;
@@ -44,6 +58,8 @@ export async function lead(context: LeadershipDeps): Promise<void> {
     },
     stack,
   );
+  const leadership = await LeadershipTerm.claim({ ...deps, client: connection }, context.term, signal);
+  await publishEndpoints(context, leadership);
   const hasPolicies = await supportsMutatingPolicies(connection, { signal });
   const webhooks = stack.use(
     new WebhookConfigurationKeeper({
@@ -55,7 +71,55 @@ export async function lead(context: LeadershipDeps): Promise<void> {
   );
   stack.use(certificates.onChange(() => webhooks.wake()));
   stack.use(labelling.healing.onKinds(() => webhooks.wake()));
-  await ended(signal);
+  const configs = stack.use(startInformer(connection, { kind: shardingConfigKind }, deps));
+  const events = new EventRecorder({
+    ...deps,
+    client: connection.paced(eventPace),
+    controller: eventController,
+    instance: settings.podName,
+    signal,
+  });
+  await runSharding(
+    {
+      ...deps,
+      client: connection,
+      proxies: context.proxies,
+      configs,
+      catalog: labelling.catalog,
+      coverage: labelling.healing,
+      events,
+      labels: replica.stamp.shardLabels,
+      hash: replica.stamp.hash,
+      exemptNamespaces: replica.stamp.exemptNamespaces,
+      term: leadership,
+    },
+    signal,
+  );
+}
+
+/** Tells the other replicas and their proxies where the leader is. */
+async function publishEndpoints(
+  { settings, replica, signal }: LeadershipDeps,
+  term: LeadershipTerm,
+): Promise<void> {
+  const { namespace, podName, podIp, grpcLeaderElectionPort } = settings;
+  const query = { namespace, labelSelector: managerPodSelector };
+  const { items } = await replica.connection.list(podKind, query, { signal });
+  const others = items
+    .filter(isRunning)
+    .map(endpointOf)
+    .filter(({ name }) => name !== podName);
+  const replicas = [{ name: podName, podIP: podIp }, ...others];
+  await term.publish({ namespace, replicas, leader: podName, controlPort: grpcLeaderElectionPort }, signal);
+}
+
+function isRunning({ status }: KubernetesObject): boolean {
+  return isRecord(status) && status.phase === "Running";
+}
+
+function endpointOf({ metadata, status }: KubernetesObject): Endpoint {
+  const podIP = isRecord(status) && typeof status.podIP === "string" ? status.podIP : "";
+  return { name: metadata?.name ?? "", podIP };
 }
 
 function wantedWebhooks(
@@ -74,9 +138,4 @@ function wantedWebhooks(
     shardLabels: replica.stamp.shardLabels,
     kindsToLabel: hasPolicies ? undefined : healing.kinds(),
   };
-}
-
-function ended(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return Promise.resolve();
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }

@@ -1,5 +1,6 @@
 import { wellKnown } from "#api/names";
 import { version } from "#api/version";
+import { startInformer } from "#kube/client/informer";
 import { electionIdentity, runElection } from "#kube/client/lease-election";
 import type { ReflectorDeps } from "#kube/client/reflector";
 import { systemClock } from "#runtime/clock";
@@ -12,6 +13,7 @@ import { Proxies } from "./control/proxies.ts";
 import { createControlServer } from "./control/server.ts";
 import { startHttpServer } from "./http.ts";
 import { lead } from "./leadership.ts";
+import { leaderAddress, managerStateKind } from "./manager-state.ts";
 import { connectManager, startReplica } from "./replica.ts";
 import { type ManagerSettings, managerSettings } from "./settings.ts";
 
@@ -84,6 +86,7 @@ async function serve(
 
   const replica = await startReplica(settings, connection, deps, stack, signal);
   const proxies = new Proxies(deps.clock);
+  const states = stack.use(startInformer(connection, { kind: managerStateKind }, deps));
   const control = stack.use(
     createControlServer({
       client: connection,
@@ -93,7 +96,7 @@ async function serve(
       certificate: () => replica.certificates.controlServing,
       issueProxyCertificate: (publicKey, pod) => replica.certificates.issueProxyCertificate(publicKey, pod),
       leads: () => leadership.leads,
-      leaderAddress: () => undefined,
+      leaderAddress: () => leaderAddress(states.get({ name: wellKnown.managerState })),
     }),
   );
   stack.use(
