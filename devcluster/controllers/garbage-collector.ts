@@ -36,7 +36,8 @@ class GarbageCollector {
   readonly #signal: AbortSignal;
   /** Dependents by the UID of their owner. */
   readonly #dependents = new Map<string, Map<string, Place>>();
-  readonly #uids = new Set<string>();
+  /** Where each object is, by its UID. */
+  readonly #places = new Map<string, Place>();
 
   constructor(state: ServerState, signal: AbortSignal) {
     this.#state = state;
@@ -53,8 +54,8 @@ class GarbageCollector {
     }
     const before = previous?.object.metadata.uid;
     const now = current?.object.metadata.uid;
-    if (before !== undefined && before !== now) this.#uids.delete(before);
-    if (now !== undefined) this.#uids.add(now);
+    if (before !== undefined && before !== now) this.#places.delete(before);
+    if (now !== undefined) this.#places.set(now, { collection, key });
   }
 
   concerns({ previous, current }: Change): boolean {
@@ -87,7 +88,7 @@ class GarbageCollector {
     const stored = this.#state.storage.get(collection, key);
     if (stored === undefined || stored.object.metadata.deletionTimestamp !== undefined) return;
     const owners = ownersOf(stored);
-    if (owners.length === 0 || owners.some((uid) => this.#uids.has(uid))) return;
+    if (owners.length === 0 || owners.some((uid) => this.#places.has(uid))) return;
     await this.#delete(collection, stored, "Background");
   }
 
@@ -113,15 +114,10 @@ class GarbageCollector {
     }
   }
 
+  /** An owner that goes last may be able to go now. */
   async #finishOwner(uid: string): Promise<void> {
-    for (const [collection] of this.#state.registry.byCollection()) {
-      const owner = this.#state.storage
-        .list(collection, "")
-        .find(({ object }) => object.metadata.uid === uid);
-      if (owner?.object.metadata.deletionTimestamp !== undefined)
-        return this.#finalize({ collection, key: owner.key });
-      if (owner !== undefined) return;
-    }
+    const place = this.#places.get(uid);
+    if (place !== undefined) await this.#finalize(place);
   }
 
   async #delete(
