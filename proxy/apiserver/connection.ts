@@ -107,19 +107,19 @@ export class Connection implements RelayListener, ExchangeConnection {
   /** Goes on with what is kept, if it can be used now. */
   #resume(): void {
     if (this.#pending.length === 0) return;
+    if (this.#phase === "waiting" || (this.#phase === "exchange" && this.#body.isDone)) {
+      if (this.#pending.length > pipelinedLimitBytes) this.#relay.clientGate.hold("request waits");
+      return;
+    }
+    this.#relay.clientGate.release("request waits");
     if (this.#phase === "head") {
-      this.#relay.clientGate.release("request waits");
       const kept = this.#pending.view;
       const head = this.#parser.parse(kept, 0);
       if (head === undefined) return;
       this.#pending.detach();
       this.#begin(head, kept, 0);
       this.#consume(kept, head.length);
-    } else if (this.#phase === "waiting" || this.#phase === "exchange") {
-      if (this.#pending.length > pipelinedLimitBytes) this.#relay.clientGate.hold("request waits");
-    } else {
-      this.#consume(this.#pending.detach(), 0);
-    }
+    } else this.#consume(this.#pending.detach(), 0);
   }
 
   #consume(bytes: Buffer, start: number): void {
@@ -219,24 +219,30 @@ export class Connection implements RelayListener, ExchangeConnection {
 
   #wait(head: RequestHead, bytes: Buffer, ready: Promise<void>): void {
     this.#phase = "waiting";
-    this.#timer = this.#deps.clock.timer(floorWaitMs, () => {
+    const timer = this.#deps.clock.timer(floorWaitMs, () => {
       const message = "how new the answer must be is not known yet; it is being found out";
-      this.#refuse(head, { ...localRefusal("FLOOR_UNKNOWN", message), retryAfterSeconds: 1 });
-      this.#resume();
+      this.#guard(() => {
+        this.#refuse(head, { ...localRefusal("FLOOR_UNKNOWN", message), retryAfterSeconds: 1 });
+        this.#resume();
+      });
     });
-    const timer = this.#timer;
+    this.#timer = timer;
     // A later turn: a promise that is always ready must not keep the timer from firing.
     const later = () => setImmediate(retry);
     const retry = () => {
       if (this.#phase !== "waiting" || this.#timer !== timer) return;
-      try {
-        const waitsOn = this.#retry(head, bytes);
-        waitsOn?.then(later, later);
-      } catch (thrown) {
-        this.failed(toCtrlmeshError(thrown));
-      }
+      this.#guard(() => void this.#retry(head, bytes)?.then(later, later));
     };
     ready.then(later, later);
+  }
+
+  /** For what no socket called: nothing above would catch what the kept bytes make the parser throw. */
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (thrown) {
+      this.failed(toCtrlmeshError(thrown));
+    }
   }
 
   /** Decides again; returns what to wait for when it is still too early. */
