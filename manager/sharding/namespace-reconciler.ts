@@ -23,7 +23,7 @@ import {
 } from "./round.ts";
 import { patternOf } from "./shard-limits.ts";
 import type { ShardingDeps } from "./sharding-deps.ts";
-import { StatusWriter } from "./status-writer.ts";
+import { owes, StatusWriter, unreachableAfterMs } from "./status-writer.ts";
 
 export interface NamespaceReconcilerDeps extends ShardingDeps {
   readonly ledgers: LedgerStore;
@@ -117,7 +117,7 @@ export class NamespaceReconciler {
     for (const pod of round.pods) this.#offer(pod, this.#snapshot(pod, step.ledger, round));
     await this.#deleteAll(step.deletions, namespace, signal);
     const outcome = { ...round, ledger: step.ledger, facts };
-    return { outcome, lookAgainInMs: step.changed && !isOver ? 0 : lookAgain(step) };
+    return { outcome, lookAgainInMs: step.changed && !isOver ? 0 : lookAgain(step, outcome) };
   }
 
   #snapshot(pod: RoundPod, ledger: LedgerSpec, { plan }: LedgerRound): Snapshot {
@@ -236,9 +236,15 @@ export class NamespaceReconciler {
   }
 }
 
-function lookAgain({ lookAgainInMs }: Step): number | undefined {
-  // A step is due a moment after the time itself, never before it.
-  return lookAgainInMs === undefined ? undefined : lookAgainInMs + 1;
+function lookAgain({ lookAgainInMs }: Step, { ledger, facts }: LedgerOutcome): number | undefined {
+  const isSilent = ledger.shards.some(({ holders }) =>
+    holders.some((holder) => owes(holder) && facts.get(holder.uid)?.connected === false),
+  );
+  // A moment after the time itself, never before it.
+  const waits = [lookAgainInMs, isSilent ? unreachableAfterMs : undefined].flatMap((ms) =>
+    ms === undefined ? [] : [ms + 1],
+  );
+  return waits.length === 0 ? undefined : Math.min(...waits);
 }
 
 function kindKey({ group, resource }: ServedResource): string {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Condition, type KubernetesObject, withCondition } from "#api/meta";
+import type { LedgerHolder } from "#api/ownership-ledger";
 import type { ShardingConfig, ShardingConfigStatus } from "#api/sharding-config";
 import { isApiError, isRecord } from "#kube/client/api-error";
 import type { KubeClient } from "#kube/client/client";
@@ -35,7 +36,12 @@ interface WrittenStatus {
 }
 
 /** A proxy that dials anew is back sooner. */
-const unreachableAfterMs = 15_000;
+export const unreachableAfterMs = 15_000;
+
+/** Whether others wait for a pod: for what it is to release, or for its end. */
+export function owes({ lost = [], prior }: LedgerHolder): boolean {
+  return lost.length > 0 || prior === true;
+}
 
 /** Writes what is seen into the status of each ShardingConfig, when it differs, and tells new troubles as events. */
 export class StatusWriter {
@@ -92,10 +98,9 @@ export class StatusWriter {
     const holders = ledger.shards.find(({ name }) => name === shard)?.holders ?? [];
     const nowMs = this.#deps.clock.monotonicMs();
     const present = holders.filter(({ uid }) => facts.get(uid)?.absentSinceMs === undefined);
-    const silent = holders.filter(({ uid, lost = [], prior }) => {
-      const sinceMs = this.#deps.tracker.silentSinceMs(uid);
-      const isNeeded = lost.length > 0 || prior === true;
-      return isNeeded && sinceMs !== undefined && nowMs - sinceMs >= unreachableAfterMs;
+    const silent = present.filter((holder) => {
+      const sinceMs = this.#deps.tracker.silentSinceMs(holder.uid);
+      return owes(holder) && sinceMs !== undefined && nowMs - sinceMs >= unreachableAfterMs;
     });
     const findings: Finding[] = [];
     if (silent.length > 0) {
