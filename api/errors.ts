@@ -24,7 +24,6 @@ export const errorCodes = {
   // What a user writes.
   INVALID_FLAG: row("BadRequest", 400, 2, false),
   INVALID_SETTING: row("BadRequest", 400, 2, false),
-  INVALID_YAML: row("BadRequest", 400, 2, false),
   INVALID_RESOURCE: row("Invalid", 422, 2, false),
   INVALID_LABEL_SELECTOR: row("BadRequest", 400, 2, false),
   INVALID_KEY_FILE: row("BadRequest", 400, 2, false),
@@ -40,7 +39,6 @@ export const errorCodes = {
   NO_SNAPSHOT: row("TooManyRequests", 429, 1, true),
   NOT_GRANTED: row("TooManyRequests", 429, 1, true),
   FLOOR_UNKNOWN: row("TooManyRequests", 429, 1, true),
-  SWITCHING: row("TooManyRequests", 429, 1, true),
   RESOURCE_VERSION_BELOW_FLOOR: row("Expired", 410, 1, true),
   CONTINUE_BELOW_FLOOR: row("Expired", 410, 1, true),
   VIEW_CHANGED: row("Expired", 410, 1, true),
