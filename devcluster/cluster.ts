@@ -11,6 +11,8 @@ import { runStatefulSets } from "./workloads/statefulset.ts";
 export interface DevClusterOptions extends Omit<ApiServerOptions, "clock"> {
   readonly images: ImageTable;
   readonly clock?: Clock;
+  /** Longest pause before a restart of a container that keeps ending early. Default 5 s. */
+  readonly maxRestartDelayMs?: number;
 }
 
 /** An embedded cluster: API server, StatefulSet controller and one node that runs pods as child processes. */
@@ -55,6 +57,7 @@ export async function startCluster(options: DevClusterOptions): Promise<DevClust
       log,
       folder: join(folder, "pods"),
       nodeName,
+      maxRestartDelayMs: options.maxRestartDelayMs,
     }),
   );
   api.setPodLogs(pods);

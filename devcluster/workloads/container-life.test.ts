@@ -79,3 +79,24 @@ test("ContainerLife: a program that does not exist is reported, not thrown", asy
   assert.equal(await one.run(), 127);
   assert.match(one.lastTermination?.reason ?? "", /ENOENT/);
 });
+
+test("ContainerLife: a process that keeps ending early comes back after the longest pause at most", async () => {
+  const waits: string[] = [];
+  const one: ContainerLife = new ContainerLife({
+    name: "c",
+    command: async () => ({
+      argv: [process.execPath, "-e", ""],
+      environment: {},
+      logFile: join(folder, "early.log"),
+    }),
+    restartPolicy: "Always",
+    clock: systemClock,
+    changed: () => {
+      if ("waiting" in one.state && one.restartCount > 0) waits.push(one.state.waiting.message ?? "");
+      if (waits.length === 3) void one.stop(0);
+    },
+    maxRestartDelayMs: 120,
+  });
+  await one.run();
+  assert.deepEqual(waits, ["starts again in 100 ms", "starts again in 120 ms", "starts again in 120 ms"]);
+});

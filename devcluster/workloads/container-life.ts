@@ -26,7 +26,7 @@ export interface TerminatedState {
 /** A container that ran at least this long starts again without delay. */
 const healthyAfterMs = 5_000;
 const firstRestartDelayMs = 50;
-const maxRestartDelayMs = 5_000;
+const defaultMaxRestartDelayMs = 5_000;
 
 /** One container of one pod: a child process, started again as its restart policy says. */
 export class ContainerLife {
@@ -42,6 +42,7 @@ export class ContainerLife {
   readonly #restartPolicy: "Always" | "OnFailure" | "Never";
   readonly #clock: Clock;
   readonly #changed: () => void;
+  readonly #maxRestartDelayMs: number;
   readonly #stopping = new AbortController();
   #child: ChildProcess | undefined;
   #quickFailures = 0;
@@ -52,12 +53,15 @@ export class ContainerLife {
     restartPolicy: "Always" | "OnFailure" | "Never";
     clock: Clock;
     changed: () => void;
+    /** Longest pause before a restart of a container that keeps ending early. Default 5 s. */
+    maxRestartDelayMs?: number | undefined;
   }) {
     this.name = facts.name;
     this.#command = facts.command;
     this.#restartPolicy = facts.restartPolicy;
     this.#clock = facts.clock;
     this.#changed = facts.changed;
+    this.#maxRestartDelayMs = facts.maxRestartDelayMs ?? defaultMaxRestartDelayMs;
   }
 
   get isRunning(): boolean {
@@ -154,7 +158,7 @@ export class ContainerLife {
 
   async #pauseBeforeRestart(): Promise<void> {
     if (this.#quickFailures <= 1) return;
-    const delayMs = Math.min(firstRestartDelayMs * 2 ** (this.#quickFailures - 1), maxRestartDelayMs);
+    const delayMs = Math.min(firstRestartDelayMs * 2 ** (this.#quickFailures - 1), this.#maxRestartDelayMs);
     this.state = { waiting: { reason: "CrashLoopBackOff", message: `starts again in ${delayMs} ms` } };
     this.#changed();
     // Ends early when the container is stopped; the caller looks at the signal.

@@ -21,6 +21,8 @@ export interface PodLifeDependencies {
   readonly baseEnvironment: Readonly<Record<string, string>>;
   readonly clock: Clock;
   readonly log: Log;
+  /** Longest pause before a restart of a container that keeps ending early. Default 5 s. */
+  readonly maxRestartDelayMs?: number | undefined;
 }
 
 const preload = pathToFileURL(fileURLToPath(new URL("mounts-preload.ts", import.meta.url))).href;
@@ -116,6 +118,7 @@ export class PodLife {
       restartPolicy,
       clock: this.#deps.clock,
       changed: () => this.#changed(),
+      maxRestartDelayMs: this.#deps.maxRestartDelayMs,
     });
     this.containers.set(container.name, life);
   }

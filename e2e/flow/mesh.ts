@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseAllDocuments } from "yaml";
 import type { Condition, KubernetesObject } from "#api/meta";
 import { annotations } from "#api/names";
-import { type DevCluster, startCluster } from "#devcluster/cluster";
+import { type DevCluster, type DevClusterOptions, startCluster } from "#devcluster/cluster";
 import type { RequestRecord } from "#devcluster/request-log";
 import type { KubeConnection, ResourceKind } from "#kube/client/client";
 import { connect } from "#kube/client/connect";
@@ -49,8 +49,9 @@ export class Mesh implements AsyncDisposable {
   }
 
   /** Starts the cluster and applies CRDs and the manager's rights. */
-  static async open(): Promise<Mesh> {
+  static async open(given: Pick<DevClusterOptions, "clock" | "maxRestartDelayMs"> = {}): Promise<Mesh> {
     const cluster = await startCluster({
+      ...given,
       port: 0,
       log: silentLog,
       images: {
