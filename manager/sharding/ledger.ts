@@ -134,14 +134,11 @@ export class LedgerStore {
         await client.delete(ledgerKind, { namespace, name }, { signal, ...uidOf(known.object) });
       }
       // Read again: the deletion has changed the resourceVersion.
-      const present = await this.reload({ namespace, name }, signal);
-      if (present === undefined) return;
-      const object = this.#stored.get(keyOf(namespace, name))?.object ?? known.object;
-      await client.update(
-        ledgerKind,
-        { ...object, metadata: { ...object.metadata, finalizers } },
-        { signal },
-      );
+      if ((await this.reload({ namespace, name }, signal)) !== undefined) {
+        const object = this.#stored.get(keyOf(namespace, name))?.object ?? known.object;
+        const next = { ...object, metadata: { ...object.metadata, finalizers } };
+        await client.update(ledgerKind, next, { signal });
+      }
       this.#stored.delete(keyOf(namespace, name));
     } catch (thrown) {
       if (isApiError(thrown, "API_NOT_FOUND")) this.#stored.delete(keyOf(namespace, name));
