@@ -12,9 +12,7 @@ export class Outbox {
 
   push(message: ManagerMessage): void {
     if (this.#closed) return;
-    const kind = message.message.case;
-    this.#waiting.delete(kind);
-    this.#waiting.set(kind, message);
+    this.#waiting.set(message.message.case, message);
     this.#wake?.();
   }
 
@@ -30,7 +28,7 @@ export class Outbox {
     this.#wake?.();
   }
 
-  /** Messages in the order in which they are due, until `close`; rejects with its error. For one reader. */
+  /** What is pushed, until `close`; rejects with its error. For one reader. */
   async *drain(): AsyncGenerator<ManagerMessage> {
     for (;;) {
       for (const [kind, message] of this.#waiting) {

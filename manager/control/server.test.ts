@@ -286,6 +286,19 @@ test("D1: without TLS there is no stream", async () => {
   assert.deepEqual(manager.cluster.reviewed, []);
 });
 
+test("D1: nothing older than TLS 1.3 is spoken", async () => {
+  await using manager = await startServer();
+  const socket = connectTls({
+    host: "127.0.0.1",
+    port: manager.port,
+    servername: serverName,
+    ca: authority.certificatePem,
+    maxVersion: "TLSv1.2",
+  });
+  const error = await within(new Promise((resolve) => socket.once("error", resolve)), "a failed handshake");
+  assert.match(String(error), /protocol version/);
+});
+
 test("D14: one pod that is away, silent or slow keeps no rules from the others, and is forgotten when it goes", async () => {
   await using manager = await startServer();
   await using silent = new TestProxy(manager.port, "Bearer token-op-1");
@@ -664,6 +677,33 @@ test("control server: a proxy that does not read costs one snapshot of memory, a
   }
   session.destroy();
   await eventually(() => manager.proxies.size === 0, "the end of the stream");
+});
+
+test("control server: a proxy that stopped reading and then vanished is given up too", async () => {
+  await using manager = await startServer();
+  await using relay = await startRelay(manager.port);
+  const session = openSession(relay.port);
+  const stream = openStream(session, "Bearer token-op-0");
+  say(stream, { case: "hello", value: {} });
+  await eventually(() => manager.proxies.size === 1, "the proxy's hello");
+  relay.freeze();
+  for (let number = 0; number < 20; number += 1) {
+    assert.ok(manager.offer("op-0", `${number} ${"x".repeat(100_000)}`));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  await manager.clock.advance(15_000);
+  await eventually(() => manager.proxies.size === 0, "the end of the stream");
+  session.destroy();
+});
+
+test("control server: a stream that brings a deadline ends with it", async () => {
+  await using manager = await startServer();
+  const session = openSession(manager.port);
+  const stream = openStream(session, "Bearer token-op-0", { "grpc-timeout": "1S" });
+  say(stream, { case: "hello", value: {} });
+  await eventually(() => manager.proxies.size === 1, "the proxy's hello");
+  await eventually(() => manager.proxies.size === 0, "the end of the stream");
+  session.destroy();
 });
 
 test("control server: bytes that are no gRPC end their stream and no other", async () => {
