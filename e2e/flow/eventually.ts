@@ -26,3 +26,18 @@ export async function eventually(
   const facts = [lastError, detail?.() ?? ""].filter((text) => text !== "").join("\n");
   assert.fail(`not within ${withinMs} ms: ${what}${facts === "" ? "" : `\n${facts}`}`);
 }
+
+/** Looks again and again for a time whether a condition holds, and fails at once when it does not. */
+export async function throughout(
+  what: string,
+  lastingMs: number,
+  condition: () => boolean | Promise<boolean>,
+  detail: () => string = () => "",
+): Promise<void> {
+  const startMs = performance.now();
+  while (performance.now() - startMs < lastingMs) {
+    const afterMs = Math.round(performance.now() - startMs);
+    if (!(await condition())) assert.fail(`not any more after ${afterMs} ms: ${what}\n${detail()}`);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
+}

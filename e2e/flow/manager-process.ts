@@ -8,6 +8,8 @@ import { eventually } from "./eventually.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+const readyzTimeoutMs = 1_000;
+
 export interface ManagerOptions {
   readonly name: string;
   readonly kubeconfig: string;
@@ -73,9 +75,10 @@ export class ManagerProcess implements AsyncDisposable {
   async isReady(): Promise<boolean> {
     if (this.#child === undefined || this.#child.exitCode !== null) return false;
     try {
-      return (await fetch(`http://127.0.0.1:${this.httpPort}/readyz`)).ok;
+      const signal = AbortSignal.timeout(readyzTimeoutMs);
+      return (await fetch(`http://127.0.0.1:${this.httpPort}/readyz`, { signal })).ok;
     } catch {
-      return false; // not listening yet
+      return false; // not listening yet, or frozen
     }
   }
 
