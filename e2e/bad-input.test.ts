@@ -292,10 +292,11 @@ const configs: readonly BadInput[] = [
 ];
 
 const pkcs8 = { format: "pem", type: "pkcs8" } as const;
-const spki = { format: "pem", type: "spki" } as const;
-const encodings = { privateKeyEncoding: pkcs8, publicKeyEncoding: spki };
-const rsaKey = (): string => generateKeyPairSync("rsa", { modulusLength: 2048, ...encodings }).privateKey;
-const p384Key = (): string => generateKeyPairSync("ec", { namedCurve: "P-384", ...encodings }).privateKey;
+const rsaKey = (): string =>
+  generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export(pkcs8).toString();
+const p384Key = (): string =>
+  generateKeyPairSync("ec", { namedCurve: "P-384" }).privateKey.export(pkcs8).toString();
+
 const certificateOf = (pem: string): string => pem.slice(pem.indexOf("-----BEGIN CERTIFICATE"));
 
 /** The file with key and certificate on a proxy's volume. The proxy says what is wrong and makes a new key. */

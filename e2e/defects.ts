@@ -37,11 +37,12 @@ export const defects: Readonly<Record<number, Defect>> = {
     "any pod reads and sets another pod's rules",
     "proxy/control-client.test.ts",
     "manager/control/server.test.ts",
+    "manager/control/authenticate.test.ts",
   ),
   2: tested("the operator's own webhook is redirected to nowhere", "webhook/inject.test.ts"),
   3: tested(
     "a changed shard loses all its pods at once, and objects have two owners meanwhile",
-    "manager/sharding/handover.property.test.ts",
+    "manager/sharding/release.test.ts",
   ),
   4: later("a canary by namespace and by bucket leaves objects to no shard", roots),
   5: later("a root without canary ends the manager, again and again", roots),
@@ -117,7 +118,7 @@ export const defects: Readonly<Record<number, Defect>> = {
   44: later("the rollout by shard never starts", roots),
   45: tested(
     "objects from before are labelled once, unpaged, deaf to a changed list of kinds",
-    "manager/sharding/kind-healing.test.ts",
+    "manager/sharding/healing.test.ts",
   ),
   46: tested("the webhook labels system namespaces that the backfill leaves alone", "webhook/stamp.test.ts"),
   47: tested(
@@ -135,7 +136,7 @@ export const defects: Readonly<Record<number, Defect>> = {
     "everybody, also without credentials, may read where the managers are",
     "e2e/conformance/rbac.test.ts",
   ),
-  51: tested("ManagerState is written at each look", "manager/state-writer.test.ts"),
+  51: tested("ManagerState is written at each look", "manager/manager-state.test.ts"),
   52: later("observedGeneration of breakers and faults stands still", policies),
   53: tested("a client that builds its own configuration goes round the proxy", "webhook/inject.test.ts"),
   54: tested(
@@ -144,12 +145,12 @@ export const defects: Readonly<Record<number, Defect>> = {
     "webhook/server.test.ts",
   ),
   55: tested("the proxy's container is privileged", "webhook/inject.test.ts"),
-  56: tested("pods need one more label to be seen by the manager", "manager/sharding/groups.test.ts"),
+  56: tested("pods need one more label to be seen by the manager", "manager/sharding/healing.test.ts"),
   57: tested("unlabelled objects are seen by no shard, without a word", "manager/snapshot/view.test.ts"),
   58: tested("each container of the pod gets the operator's rights", "webhook/inject.test.ts"),
   59: tested("profiling answers on every interface", "proxy/admin.test.ts"),
   60: later("a StatefulSet with fewer or more pods than its shards is not told of", roots),
-  61: tested("status says nothing of pods, connections or readiness", "manager/sharding/status.test.ts"),
+  61: tested("status says nothing of pods, connections or readiness", "manager/sharding/controller.test.ts"),
   62: deliberatelyNot(
     "the TPROXY mode of the init script fails",
     "there is no TPROXY mode: redirecting needs less and does the same here",

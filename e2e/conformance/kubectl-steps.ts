@@ -119,6 +119,9 @@ export const kubectlSteps: readonly KubectlStep[] = [
   step("annotate cm settings -n demo note=one", /annotated/),
   step("annotate cm settings -n demo note-", /annotated/),
 
+  step("annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true", /annotated/),
+  step("annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy-", /annotated/),
+
   patch("patch cm settings -n demo --type=merge", { data: { a: null, b: "2" } }, /patched/),
   patch("patch cm settings -n demo --type=merge", { data: { b: "2" } }, /patched \(no change\)/),
   patch("patch cm settings -n demo --type=json", [{ op: "add", path: "/data/c", value: "3" }], /patched/),

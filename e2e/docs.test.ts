@@ -1,0 +1,136 @@
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "CHANGELOG.md",
+  ...globSync("docs/**/*.md", { cwd: root }),
+].sort();
+const textOf = (path: string): string => readFileSync(join(root, path), "utf8");
+
+/** Who runs a command of the docs: a script, a test by a part of its name, or a table of steps by the step. */
+type RunBy =
+  | { readonly script: string }
+  | { readonly file: string; readonly test: string }
+  | { readonly file: string; readonly step: string };
+
+const demo = (test: string): RunBy => ({ file: "e2e/flow/demo.test.ts", test });
+const gate: RunBy = { script: ".ci/run" };
+
+/** Every command that the docs show. */
+const commands: Readonly<Record<string, RunBy>> = {
+  "npm ci": gate,
+  "npm test": gate,
+  // The gate runs what these call.
+  "npm test -- unit": { script: "e2e/gate/main.ts" },
+  "npm run check": { script: "e2e/gate/main.ts" },
+  "npm run lint": { script: "e2e/gate/main.ts" },
+  "npm run format": { script: "e2e/gate/main.ts" },
+  "npm run cluster -- build": { script: "e2e/gate/main.ts" },
+  "npm run generate": {
+    file: "crds/generate.test.ts",
+    test: "the committed files are what the generator makes",
+  },
+  "npm run demo": demo("ends by itself"),
+  "npm run demo -- --json": demo("ends by itself"),
+  "npm run demo -- --keep": demo("--keep"),
+  "kubectl annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true": {
+    file: "e2e/conformance/kubectl-steps.ts",
+    step: '"annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true"',
+  },
+};
+
+/** Commands in fenced shell blocks, one a line or joined by &&, and in backticks; `kubectl apply` is only a name. */
+function commandsOf(text: string): string[] {
+  const blocks = [...text.matchAll(/^```(?:sh|bash|shell|console)\n(.*?)^```/gms)].flatMap(([, block = ""]) =>
+    block.split("\n"),
+  );
+  const inline = [...text.replace(/^```.*?^```/gms, "").matchAll(/`([^`\n]+)`/g)].flatMap(([, code = ""]) =>
+    /^(?:(?:npm|npx|node) |(?:kubectl|ctrlmesh|openssl|helm|docker|curl) \S+ \S)/.test(code) ? [code] : [],
+  );
+  return [...blocks, ...inline]
+    .flatMap((line) => line.replace(/^\$ /, "").split(" && "))
+    .map((command) => command.trim())
+    .filter((command) => command !== "" && !command.startsWith("#"));
+}
+
+const shown = new Map(pages.map((page) => [page, commandsOf(textOf(page))]));
+
+test("docs: every command that they show is run by a test or a script that is named here", () => {
+  const unknown = [...shown].flatMap(([page, found]) =>
+    found.filter((command) => commands[command] === undefined).map((command) => `${page}: ${command}`),
+  );
+  assert.deepEqual(unknown, []);
+});
+
+test("docs: no command is listed here that they do not show any more", () => {
+  const all = new Set([...shown.values()].flat());
+  assert.deepEqual(
+    Object.keys(commands).filter((command) => !all.has(command)),
+    [],
+  );
+});
+
+test("docs: what is said to run a command exists and does", () => {
+  const { scripts }: { scripts: Record<string, string> } = JSON.parse(textOf("package.json"));
+  for (const [command, by] of Object.entries(commands)) {
+    const name = /^npm run (\S+)/.exec(command)?.[1];
+    assert.ok(name === undefined || scripts[name] !== undefined, `${command}: no such script`);
+    if ("test" in by) {
+      const names = existsSync(join(root, by.file)) ? textOf(by.file).match(/\btest\(\s*["'`][^\n]*/g) : [];
+      assert.ok(
+        names?.some((each) => each.includes(by.test)),
+        `${command}: no test "${by.test}" in ${by.file}`,
+      );
+    } else if ("step" in by) assert.ok(textOf(by.file).includes(by.step), `${command}: no such step`);
+    else if (by.script === ".ci/run") assert.match(textOf(by.script), new RegExp(`^${command}\\b`, "m"));
+    else assert.ok(existsSync(join(root, by.script)));
+  }
+});
+
+/** GitHub's anchor of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, "")
+    .replaceAll(" ", "-");
+
+test("docs: every link inside the tree leads somewhere, anchors included", () => {
+  const broken = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link = ""]) => {
+      if (/^[a-z]+:/.test(link)) return [];
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? page : normalize(join(dirname(page), path));
+      if (!existsSync(join(root, target))) return [`${page}: ${link}`];
+      if (anchor === undefined) return [];
+      const anchors = [...textOf(target).matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+        anchorOf(heading),
+      );
+      return anchors.includes(anchor) ? [] : [`${page}: ${link}`];
+    }),
+  );
+  assert.deepEqual(broken, []);
+});
+
+test("docs: every file that they name exists", () => {
+  const files = globSync(
+    "{api,crds,runtime,kube,proxy,webhook,manager,devcluster,cli,e2e,examples,bench,docs,.ci}/**/*",
+    {
+      cwd: root,
+    },
+  );
+  // A path may be short where the text says which folder it speaks of.
+  const known = [...files, ...globSync("*", { cwd: root })].map((file) => `/${file}`);
+  const missing = pages.flatMap((page) =>
+    [...textOf(page).matchAll(/`([\w./-]+\.(?:ts|yaml|md|json)|(?:\w[\w-]*\/)+)`/g)].flatMap(
+      ([, path = ""]) =>
+        known.some((file) => file.endsWith(`/${path.replace(/\/$/, "")}`)) ? [] : [`${page}: ${path}`],
+    ),
+  );
+  assert.deepEqual(missing, []);
+});
