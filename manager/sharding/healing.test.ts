@@ -137,6 +137,27 @@ test("healing: an object that refuses the patch is named with the server's reaso
   await eventually(() => healing.state(configMaps).complete, "the stuck one to be labelled when it changed");
 });
 
+test("healing: when what refused many objects is gone, the first that is asked again brings all of them", async () => {
+  const api = testCluster();
+  const names = Array.from({ length: 100 }, (_, index) => `object-${index}`);
+  for (const name of names) put(api, name, "team-a");
+  const missing = refusal(403, "Forbidden", "the manager may not patch configmaps");
+  api.before = (verb) => {
+    if (verb === "patch") throw missing;
+  };
+  const clock = new FakeClock();
+  await using healing = startHealing({ ...deps(api, clock), catalog: noCatalog, settings });
+  healing.want([configMaps]);
+  await eventually(() => healing.state(configMaps).stuck.length === 100, "all of them stuck");
+  const patches = () => api.calls.filter((call) => call.startsWith("patch")).length;
+  assert.equal(patches(), 100);
+  api.before = () => {};
+  // The pause of the first one; that of the last one, which knew of 100, is 50 s.
+  await clock.advance(5_000);
+  await eventually(() => healing.state(configMaps).complete, "all to be labelled");
+  assert.equal(patches(), 200, "each was asked once more");
+});
+
 test("healing: a server error is no refusal, the object is tried again", async () => {
   const api = testCluster();
   put(api, "a", "team-a");

@@ -44,8 +44,13 @@ export interface KindHealingDeps extends ReflectorDeps {
 
 /** More wait in the gate that all kinds share; this many are handed to it. */
 const workers = 64;
-/** An object that refuses is asked again now and then: the rule that refused may be gone. */
-const stuckRetryMs = 300_000;
+/**
+ * An object that refuses is asked again now and then, since the rule or the missing right may be gone: all of a kind
+ * together about twice a second, so that many of them do not keep the server busy for nothing.
+ */
+const stuckPause = { minMs: 5_000, perStuckMs: 500, maxMs: 300_000 };
+/** One that stops to refuse speaks for the others: so many of them are asked at once. */
+const stuckBatch = 16;
 const confirmRetryMs = 2_000;
 /** Named in conditions; more would not help to find the cause. */
 const stuckLimit = 100;
@@ -163,9 +168,16 @@ export class KindHealing implements ReflectorSink, AsyncDisposable {
 
   async #healOne(key: string, signal: AbortSignal): Promise<void> {
     const { namespace = "", name } = nameOf(key);
+    // Asked first: the watch may tell of the label before the patch is answered.
+    const wasStuck = this.#stuck.has(key);
     const outcome = await this.#deps.heal(namespace, name, signal);
     switch (outcome.kind) {
-      case "labelled":
+      case "labelled": {
+        this.#left(key);
+        if (wasStuck)
+          for (const other of [...this.#stuck.keys()].slice(0, stuckBatch)) this.#queue.add(other);
+        return;
+      }
       case "gone":
         this.#left(key);
         return;
@@ -173,16 +185,24 @@ export class KindHealing implements ReflectorSink, AsyncDisposable {
         this.#queue.retry(key);
         return;
       case "refused":
-        this.#stuck.set(key, outcome.error.message);
-        this.#queue.addAfter(key, stuckRetryMs);
-        this.#deps.log.warn("object refuses its shard labels", {
-          kind: kindName(this.kind),
-          namespace,
-          name,
-          reason: outcome.error.message,
-        });
-        this.#tell();
+        this.#keepStuck(key, outcome.error.message);
     }
+  }
+
+  #keepStuck(key: string, reason: string): void {
+    const isNews = this.#stuck.get(key) !== reason;
+    this.#stuck.set(key, reason);
+    const { minMs, perStuckMs, maxMs } = stuckPause;
+    this.#queue.addAfter(key, Math.min(maxMs, Math.max(minMs, this.#stuck.size * perStuckMs)));
+    if (!isNews) return;
+    const { namespace = "", name } = nameOf(key);
+    this.#deps.log.warn("object refuses its shard labels", {
+      kind: kindName(this.kind),
+      namespace,
+      name,
+      reason,
+    });
+    this.#tell();
   }
 
   /** All known ones are labelled: asks consistently whether that is all, since our watch may be behind. */
