@@ -1,7 +1,7 @@
 import type { RequestInfo } from "#kube/wire/request-info";
 import type { Clock } from "#runtime/clock";
 import type { StatusError } from "./status-error.ts";
-import { tooManyRequests } from "./status-error.ts";
+import { expired, tooManyRequests } from "./status-error.ts";
 
 interface Fault {
   readonly applies: (info: RequestInfo) => boolean;
@@ -30,6 +30,12 @@ export class Faults {
   ): Disposable {
     const error = (): StatusError =>
       tooManyRequests("too many requests, please try again later", retryAfterSeconds);
+    return this.#add({ applies, delayMs: 0, error });
+  }
+
+  /** Answers 410 Expired, as an API server does for a state that it has forgotten. */
+  expired(applies: (info: RequestInfo) => boolean): Disposable {
+    const error = (): StatusError => expired("The resourceVersion for the provided request is too old.");
     return this.#add({ applies, delayMs: 0, error });
   }
 

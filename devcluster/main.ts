@@ -68,7 +68,7 @@ export interface ApiServer extends AsyncDisposable {
   openWatches(): number;
 }
 
-export interface ServerFaults extends Pick<Faults, "slow" | "tooManyRequests"> {
+export interface ServerFaults extends Pick<Faults, "slow" | "tooManyRequests" | "expired"> {
   /** Forgets the history: older resourceVersions and continue tokens answer 410 from here on. */
   compact(): void;
   /** Ends every open watch with an ERROR event 410. */
@@ -128,7 +128,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   };
   stack.use(startDefinitionController(storage, registry, clock));
   stack.use(startGarbageCollector(state, log, stopping.signal));
-  stack.use(startNamespaceController(state, caPem, stopping.signal));
+  stack.use(startNamespaceController({ state, caPem, log }, stopping.signal));
   await createBootstrapObjects(state, stopping.signal);
 
   const issuer = new TokenIssuer(issuerUrl, clock);
@@ -170,6 +170,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     faults: {
       slow: (delayMs, applies) => faults.slow(delayMs, applies),
       tooManyRequests: (retryAfterSeconds, applies) => faults.tooManyRequests(retryAfterSeconds, applies),
+      expired: (applies) => faults.expired(applies),
       compact: () => storage.compact(),
       expireWatches: () => watches.expireAll(),
       stopListening: () => listener.stop(),

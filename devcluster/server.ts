@@ -42,7 +42,7 @@ export class Listener implements AsyncDisposable {
   readonly #tls: ListenerTls;
   readonly #sockets = new Set<Duplex>();
   #server: Server | undefined;
-  #stopping = new AbortController();
+  readonly #running = new Set<AbortController>();
 
   constructor(deps: ListenerDeps, tls: ListenerTls) {
     this.#deps = deps;
@@ -52,7 +52,6 @@ export class Listener implements AsyncDisposable {
   /** @returns the port; @throws PORT_IN_USE */
   async listen(host: string, port: number): Promise<number> {
     const { certificatePem, privateKeyPem, caPem } = this.#tls;
-    this.#stopping = new AbortController();
     const server = createServer(
       {
         cert: certificatePem,
@@ -90,7 +89,7 @@ export class Listener implements AsyncDisposable {
     const server = this.#server;
     this.#server = undefined;
     if (server === undefined) return;
-    this.#stopping.abort();
+    for (const running of this.#running) running.abort();
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
     await closed;
@@ -101,26 +100,20 @@ export class Listener implements AsyncDisposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const gone = new AbortController();
-    response.once("close", () => gone.abort());
-    const base = exchangeOf(request, response, gone.signal);
-    let current = base;
+    const ended = new AbortController();
+    this.#running.add(ended);
+    response.once("close", () => ended.abort());
+    let current = exchangeOf(request, response, ended.signal);
+    using timers = new DisposableStack();
     try {
       const info = parseRequestInfo(request.method ?? "GET", request.url ?? "/");
       const query = new URLSearchParams(info.query);
-      const longRunning = isLongRunning(info, query);
-      const limits = [gone.signal, this.#stopping.signal];
-      const signal = AbortSignal.any(
-        longRunning ? limits : [...limits, AbortSignal.timeout(requestTimeoutMs)],
-      );
-      current = {
-        ...base,
-        info,
-        query,
-        signal,
-        answered: this.#recorder(request, info, query, anonymous),
-      };
-      await this.#deps.faults.apply(info, signal);
+      if (!isLongRunning(info, query)) {
+        const { clock } = this.#deps.state;
+        timers.use(clock.timer(requestTimeoutMs, () => ended.abort()));
+      }
+      current = { ...current, info, query, answered: this.#recorder(request, info, query, anonymous) };
+      await this.#deps.faults.apply(info, ended.signal);
       const user = this.#deps.authenticator.authenticate(request);
       current = { ...current, user, answered: this.#recorder(request, info, query, user) };
       authorize(this.#deps.authorizer, user, info);
@@ -130,6 +123,9 @@ export class Listener implements AsyncDisposable {
       else answerPath(this.#deps.state.registry, this.#deps.issuer, current);
     } catch (error) {
       this.#refuse(current, error);
+    } finally {
+      // An open watch goes on after this; it ends with its connection.
+      this.#running.delete(ended);
     }
   }
 

@@ -1,3 +1,4 @@
+import type { Log } from "#runtime/log";
 import { arrayOf, at, isObject } from "../json.ts";
 import type { ResourceDefinition } from "../resource.ts";
 import { keyOf } from "../resource.ts";
@@ -37,11 +38,21 @@ export function ownWrite(
   };
 }
 
+interface NamespaceControllerDeps {
+  readonly state: ServerState;
+  /** Content of kube-root-ca.crt. */
+  readonly caPem: string;
+  readonly log: Log;
+}
+
 /**
  * Keeps a `default` service account and the ConfigMap `kube-root-ca.crt` in every namespace, and empties namespaces
  * that are going away before it lets them go.
  */
-export function startNamespaceController(state: ServerState, caPem: string, signal: AbortSignal): Disposable {
+export function startNamespaceController(
+  { state, caPem, log }: NamespaceControllerDeps,
+  signal: AbortSignal,
+): Disposable {
   const { storage } = state;
   const busy = new Set<string>();
   const reconcile = async (name: string): Promise<void> => {
@@ -49,6 +60,8 @@ export function startNamespaceController(state: ServerState, caPem: string, sign
     busy.add(name);
     try {
       await settle(state, name, caPem, signal);
+    } catch (error) {
+      if (!signal.aborted) log.error("a namespace could not be settled", { error, namespace: name });
     } finally {
       busy.delete(name);
     }

@@ -102,13 +102,17 @@ function runWatch(state: ServerState, call: WatchCall, sink: FrameSink, signal: 
     for (const change of storage.changesAfter(definition.collection, from))
       if (change.key.startsWith(prefix)) replay(change, matches, listener);
   }
+  if (!open) return;
+  let bookmarkTimer: Disposable | undefined;
   const tick = (): void => {
     if (!open) return;
-    if (options.allowWatchBookmarks) bookmark(false);
-    stack.use(clock.timer(settings.bookmarkIntervalMs, tick));
+    bookmark(false);
+    bookmarkTimer = clock.timer(settings.bookmarkIntervalMs, tick);
   };
-  if (!open) return;
-  stack.use(clock.timer(settings.bookmarkIntervalMs, tick));
+  if (options.allowWatchBookmarks) {
+    bookmarkTimer = clock.timer(settings.bookmarkIntervalMs, tick);
+    stack.defer(() => bookmarkTimer?.[Symbol.dispose]());
+  }
   const timeoutSeconds =
     options.timeoutSeconds ?? Math.ceil(settings.minimumTimeoutSeconds * (1 + Math.random()));
   stack.use(clock.timer(timeoutSeconds * 1000, stop));
