@@ -1,6 +1,6 @@
 import { bootstrapRoles } from "./auth/bootstrap-roles.ts";
 import { ownWrite } from "./controllers/namespace-controller.ts";
-import { createObject } from "./rest/write.ts";
+import { createObject } from "./rest/create.ts";
 import type { ServerState } from "./server-state.ts";
 
 const rbacGroup = "rbac.authorization.k8s.io";

@@ -13,7 +13,8 @@ import type { RequestLog } from "./request-log.ts";
 import { authorize } from "./rest/access.ts";
 import { type Exchange, sendStatus } from "./rest/exchange.ts";
 import { answerPath } from "./rest/path-request.ts";
-import { answerResource, type ResourceServer } from "./rest/resource-request.ts";
+import { answerResource } from "./rest/resource-request.ts";
+import type { ResourceServer } from "./rest/resource-server.ts";
 import { internalError, StatusError, timedOut } from "./status-error.ts";
 import { anonymous, type User } from "./user.ts";
 

@@ -1,8 +1,9 @@
-import { arrayOf, isObject, type JsonObject, stringOf } from "../json.ts";
+import { isObject } from "../json.ts";
 import { type KubeObject, timestamp } from "../kube-object.ts";
 import { apiVersionOf, type ResourceDefinition } from "../resource.ts";
 import { type Cause, StatusError } from "../status-error.ts";
 import { type Comparison, compare, fieldSetOf } from "./compare.ts";
+import { type Entry, parseEntries, sameSet, storeEntries } from "./entries.ts";
 import {
   difference,
   emptySet,
@@ -11,21 +12,10 @@ import {
   isEmptySet,
   parseFieldSet,
   pathsOf,
-  printFieldSet,
   union,
   withoutSubtrees,
 } from "./field-set.ts";
 import { mergeApplied, removeFields } from "./merge.ts";
-
-/** One entry of metadata.managedFields. */
-interface Entry {
-  readonly manager: string;
-  readonly operation: "Apply" | "Update";
-  readonly apiVersion: string;
-  readonly subresource: string;
-  readonly time: string;
-  readonly fields: FieldSet;
-}
 
 /** Who writes. */
 export interface FieldWriter {
@@ -71,9 +61,6 @@ const alwaysPresent = parseFieldSet({
   "f:status": { ".": {} },
 });
 
-/** Beyond this the API server folds the oldest updaters into one. */
-const updaterLimit = 10;
-
 /**
  * Sets metadata.managedFields of `next` after a write other than apply: the writer owns what it added or changed,
  * whoever owned it before no longer does. In place.
@@ -108,7 +95,7 @@ export function trackUpdate(
   const rest = others.map((entry) => withoutChanges(entry, comparison));
   const time = own !== undefined && sameSet(own.fields, fields) ? own.time : timestamp(writer.nowMs);
   const { manager, subresource } = writer;
-  store(next, [...rest, { manager, operation: "Update", apiVersion, subresource, time, fields }]);
+  storeEntries(next, [...rest, { manager, operation: "Update", apiVersion, subresource, time, fields }]);
 }
 
 function changesOf(
@@ -179,7 +166,7 @@ export function applyObject(
   const time = own !== undefined && sameSet(own.fields, fields) ? own.time : timestamp(writer.nowMs);
   const { manager, subresource } = writer;
   const result = { ...next, metadata: { ...next.metadata } };
-  store(result, [...rest, { manager, operation: "Apply", apiVersion, subresource, time, fields }]);
+  storeEntries(result, [...rest, { manager, operation: "Apply", apiVersion, subresource, time, fields }]);
   return result;
 }
 
@@ -229,79 +216,6 @@ function startingEntries(live: KubeObject | undefined, next: KubeObject): Entry[
   if (Array.isArray(given) && given.length === 1 && isObject(given[0]) && Object.keys(given[0]).length === 0)
     return undefined;
   return parseEntries(Array.isArray(given) && given.length > 0 ? given : live?.metadata.managedFields);
-}
-
-function parseEntries(value: unknown): Entry[] {
-  return arrayOf(value).flatMap((entry): Entry[] => {
-    if (!isObject(entry)) return [];
-    const operation = entry.operation === "Apply" ? "Apply" : "Update";
-    return [
-      {
-        manager: stringOf(entry.manager),
-        operation,
-        apiVersion: stringOf(entry.apiVersion),
-        subresource: stringOf(entry.subresource),
-        time: stringOf(entry.time),
-        fields: parseFieldSet(entry.fieldsV1),
-      },
-    ];
-  });
-}
-
-function store(object: KubeObject, entries: readonly Entry[]): void {
-  const kept = foldOldest(entries.filter(({ fields }) => !isEmptySet(fields)));
-  // Appliers first, then updaters, each by time: as the API server sorts them.
-  const sorted = kept.toSorted(
-    (left, right) =>
-      compareTexts(left.operation, right.operation) ||
-      compareTexts(left.time, right.time) ||
-      compareTexts(left.manager, right.manager),
-  );
-  if (sorted.length === 0) delete object.metadata.managedFields;
-  else object.metadata.managedFields = sorted.map(printEntry);
-}
-
-function foldOldest(entries: readonly Entry[]): Entry[] {
-  const updaters = entries.filter(({ operation }) => operation === "Update");
-  if (updaters.length <= updaterLimit) return [...entries];
-  const oldest = updaters
-    .toSorted((left, right) => compareTexts(left.time, right.time))
-    .slice(0, updaters.length - updaterLimit + 1);
-  const fields = oldest.reduce((all, entry) => union(all, entry.fields), emptySet());
-  const folded: Entry = {
-    manager: "ancient-changes",
-    operation: "Update",
-    apiVersion: oldest[0]?.apiVersion ?? "",
-    subresource: "",
-    time: oldest.at(-1)?.time ?? "",
-    fields,
-  };
-  return [...entries.filter((entry) => !oldest.includes(entry)), folded];
-}
-
-function printEntry({ manager, operation, apiVersion, time, fields, subresource }: Entry): JsonObject {
-  return {
-    manager,
-    operation,
-    apiVersion,
-    time,
-    fieldsType: "FieldsV1",
-    fieldsV1: printFieldSet(fields),
-    ...(subresource === "" ? {} : { subresource }),
-  };
-}
-
-function compareTexts(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0;
-}
-
-function sameSet(left: FieldSet, right: FieldSet): boolean {
-  if (left.owned !== right.owned || left.children.size !== right.children.size) return false;
-  for (const [key, child] of left.children) {
-    const other = right.children.get(key);
-    if (other === undefined || !sameSet(child, other)) return false;
-  }
-  return true;
 }
 
 function asObject(value: unknown, fallback: KubeObject): KubeObject {

@@ -8,8 +8,10 @@ import { applyStrategicPatch } from "../patch/strategic-merge.ts";
 import { keyOf, type ResourceDefinition, shown } from "../resource.ts";
 import type { ServerState } from "../server-state.ts";
 import { badRequest, invalid, StatusError } from "../status-error.ts";
+import { insertObject } from "./create.ts";
 import { decodeObject, decodeWithoutDefaults, type FieldValidation, fillDefaults } from "./decode.ts";
-import { insertObject, replaceObject, type WriteRequest } from "./write.ts";
+import { replaceObject } from "./update.ts";
+import type { WriteRequest } from "./write.ts";
 
 export type PatchKind = "json" | "merge" | "strategic" | "apply";
 
