@@ -24,6 +24,7 @@ export const findingTypes = [
   "Unreachable",
   "Labelling",
   "NoPods",
+  "Replacing",
   "Acknowledging",
   "Overlap",
   "Regrouping",

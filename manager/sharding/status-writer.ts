@@ -107,6 +107,11 @@ export class StatusWriter {
       const message = `no stream to ${names(silent)}: what they are to release stays with them until they answer or are seen to be gone`;
       findings.push({ type: "Unreachable", reason: "NoStream", message });
     }
+    const outlived = present.filter(({ prior }) => prior === true);
+    if (outlived.length > 0) {
+      const message = `${names(outlived)} keep the view before the last change until they are replaced`;
+      findings.push({ type: "Replacing", reason: "PriorView", message });
+    }
     const owed = present.filter(({ uid }) => facts.get(uid)?.acknowledged !== true);
     if (present.length === 0) {
       findings.push({
