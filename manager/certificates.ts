@@ -117,7 +117,16 @@ export class Certificates implements AsyncDisposable {
       next.control.certificatePem === this.#held.control.certificatePem &&
       next.webhook.certificatePem === this.#held.webhook.certificatePem;
     this.#held = next;
-    if (!same) for (const listener of this.#listeners) listener();
+    if (!same) for (const listener of this.#listeners) this.#tell(listener);
+  }
+
+  #tell(listener: () => void): void {
+    try {
+      listener();
+    } catch (thrown) {
+      const { code, message } = toCtrlmeshError(thrown);
+      this.#deps.log.error("a new certificate was not taken up", { code, reason: message });
+    }
   }
 
   async #watch(): Promise<void> {

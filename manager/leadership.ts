@@ -4,11 +4,11 @@ import { isRecord } from "#kube/client/api-error";
 import { EventRecorder } from "#kube/client/events";
 import { startInformer } from "#kube/client/informer";
 import type { ReflectorDeps } from "#kube/client/reflector";
-import type { Metrics } from "#runtime/metrics";
 import type { WebhookConfigurationInput } from "#webhook/configuration";
 import type { Proxies } from "./control/proxies.ts";
 import { type Labelling, startLabelling } from "./labelling.ts";
 import { type Endpoint, LeadershipTerm } from "./manager-state.ts";
+import type { LeaderMetrics } from "./metrics.ts";
 import { mirrorOptIn } from "./opt-in-mirror.ts";
 import type { Replica } from "./replica.ts";
 import type { ManagerSettings } from "./settings.ts";
@@ -28,7 +28,7 @@ export interface LeadershipDeps {
   readonly settings: ManagerSettings;
   readonly replica: Replica;
   readonly proxies: Proxies;
-  readonly metrics: Metrics;
+  readonly metrics: LeaderMetrics;
   readonly deps: ReflectorDeps;
   readonly term: number;
   /** Called each time that the webhook configurations are in place. */
@@ -58,6 +58,14 @@ export async function lead(context: LeadershipDeps): Promise<void> {
     },
     stack,
   );
+  const { healing } = labelling;
+  stack.use(
+    healing.onChange((kind) => {
+      const { remaining } = healing.state(kind);
+      if (remaining !== undefined)
+        context.metrics.unlabelledObjects.set(remaining, [kind.group, kind.resource]);
+    }),
+  );
   const leadership = await LeadershipTerm.claim({ ...deps, client: connection }, context.term, signal);
   await publishEndpoints(context, leadership);
   const hasPolicies = await supportsMutatingPolicies(connection, { signal });
@@ -70,7 +78,7 @@ export async function lead(context: LeadershipDeps): Promise<void> {
     }),
   );
   stack.use(certificates.onChange(() => webhooks.wake()));
-  stack.use(labelling.healing.onKinds(() => webhooks.wake()));
+  stack.use(healing.onKinds(() => webhooks.wake()));
   const configs = stack.use(startInformer(connection, { kind: shardingConfigKind }, deps));
   const events = new EventRecorder({
     ...deps,
@@ -86,7 +94,7 @@ export async function lead(context: LeadershipDeps): Promise<void> {
       proxies: context.proxies,
       configs,
       catalog: labelling.catalog,
-      coverage: labelling.healing,
+      coverage: healing,
       events,
       labels: replica.stamp.shardLabels,
       hash: replica.stamp.hash,

@@ -14,11 +14,14 @@ import { createControlServer } from "./control/server.ts";
 import { startHttpServer } from "./http.ts";
 import { lead } from "./leadership.ts";
 import { leaderAddress, managerStateKind } from "./manager-state.ts";
+import { registerManagerMetrics } from "./metrics.ts";
 import { connectManager, startReplica } from "./replica.ts";
 import { type ManagerSettings, managerSettings } from "./settings.ts";
 
 /** Running admissions and streams get this long at the end; must fit into the pod's grace period. */
 const shutdownMs = 10_000;
+/** A token review and a pod for each new stream. */
+const streamPace = { qps: 200, burst: 500 };
 
 /**
  * Runs a replica of the manager until SIGTERM or SIGINT. Resolves with the exit code.
@@ -89,7 +92,8 @@ async function serve(
   const states = stack.use(startInformer(connection, { kind: managerStateKind }, deps));
   const control = stack.use(
     createControlServer({
-      client: connection,
+      // A pace of its own: whoever dials in must not use up what leases and labels need.
+      client: connection.paced(streamPace),
       proxies,
       clock: deps.clock,
       log,
@@ -99,13 +103,15 @@ async function serve(
       leaderAddress: () => leaderAddress(states.get({ name: wellKnown.managerState })),
     }),
   );
-  stack.use(
-    replica.certificates.onChange(() => {
-      control.reloadCertificate();
-      replica.webhooks.reloadCertificate();
-      replica.bundles.wake();
-    }),
-  );
+  const leaderMetrics = registerManagerMetrics(metrics, { proxies, control, leads: () => leadership.leads });
+  // One listener each: a certificate that one server refuses must not keep the next from taking its own.
+  for (const apply of [
+    () => replica.bundles.wake(),
+    () => control.reloadCertificate(),
+    () => replica.webhooks.reloadCertificate(),
+  ]) {
+    stack.use(replica.certificates.onChange(apply));
+  }
   await replica.namespaces.synced(signal);
   await control.listen(settings.listenHost, settings.grpcLeaderElectionPort);
   await replica.webhooks.listen(settings.listenHost, settings.webhookPort);
@@ -125,7 +131,16 @@ async function serve(
           const onWebhooks = (): void => {
             readiness.webhooks = true;
           };
-          await lead({ settings, replica, proxies, metrics, deps, term, onWebhooks, signal: leading });
+          await lead({
+            settings,
+            replica,
+            proxies,
+            metrics: leaderMetrics,
+            deps,
+            term,
+            onWebhooks,
+            signal: leading,
+          });
         } finally {
           leadership.leads = false;
           proxies.closeAll();
