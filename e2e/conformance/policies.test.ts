@@ -79,7 +79,7 @@ async function managerKubeconfig(): Promise<string> {
 }
 
 async function labelsOf(...args: readonly string[]): Promise<Record<string, string>> {
-  const object = (await admin.json(["get", ...args, "-o", "json"])) as {
+  const object = (await admin.json(["get", ...args])) as {
     metadata: { labels?: Record<string, string> };
   };
   return object.metadata.labels ?? {};
