@@ -1,9 +1,9 @@
 import { once } from "node:events";
-import { copyFileSync } from "node:fs";
 import { systemClock } from "#runtime/clock";
 import { createLog, logLevels, standardErrorWriter } from "#runtime/log";
 import { oneOf, optionalText, port } from "#runtime/setting-types";
 import { type Environment, readSettings } from "#runtime/settings";
+import { copyKubeconfig } from "./kubeconfig-file.ts";
 
 const devclusterSettings = {
   port: port({ description: "port of the API server; 0 takes any free one", default: 0 }),
@@ -35,7 +35,7 @@ export async function runDevcluster(argv: readonly string[], env: Environment): 
   });
   const ended = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
   await using cluster = await startCluster({ port: settings.port, images: {}, log });
-  if (settings.kubeconfigFile !== undefined) copyFileSync(cluster.kubeconfig, settings.kubeconfigFile);
+  if (settings.kubeconfigFile !== undefined) copyKubeconfig(cluster.kubeconfig, settings.kubeconfigFile);
   process.stdout.write(`${settings.kubeconfigFile ?? cluster.kubeconfig}\n`);
   await ended;
   return 0;

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { errorCodes, toCtrlmeshError } from "#api/errors";
+import { CtrlmeshError, errorCodes, toCtrlmeshError } from "#api/errors";
 import { version } from "#api/version";
 import { type Environment, processEnvironment } from "#runtime/settings";
 
@@ -52,8 +52,10 @@ async function run(argv: readonly string[]): Promise<number> {
   }
   const row = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (row === undefined) {
-    process.stderr.write(`ctrlmesh: there is no command "${name}"; run ctrlmesh --help\n`);
-    return errorCodes.INVALID_FLAG.exitCode;
+    throw new CtrlmeshError("INVALID_FLAG", {
+      what: `there is no command "${name}"`,
+      hint: "run ctrlmesh --help",
+    });
   }
   const command = await row.load();
   return await command(rest, processEnvironment());

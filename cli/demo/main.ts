@@ -1,9 +1,9 @@
-import { copyFileSync } from "node:fs";
 import type { KubernetesObject } from "#api/meta";
 import { annotations } from "#api/names";
 import { optionalText, port, toggle } from "#runtime/setting-types";
 import type { Environment } from "#runtime/settings";
 import { readSettings } from "#runtime/settings";
+import { copyKubeconfig } from "../kubeconfig-file.ts";
 import { applyAll, readManifests } from "./manifests.ts";
 import { operatorName, operatorNamespace, provePhase, type ShardView, shardsReady } from "./phases.ts";
 import { type DemoReport, type PhaseReport, phaseReport, printReport } from "./print.ts";
@@ -48,7 +48,7 @@ export async function runDemo(argv: readonly string[], env: Environment): Promis
   try {
     await using stack = new AsyncDisposableStack();
     const stage = stack.use(await progress.step("embedded cluster is up", () => openStage(apiPort)));
-    if (kubeconfigFile !== undefined) copyFileSync(stage.cluster.kubeconfig, kubeconfigFile);
+    if (kubeconfigFile !== undefined) copyKubeconfig(stage.cluster.kubeconfig, kubeconfigFile);
     const report = await play(stage, stack, progress, interrupted.signal);
     process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : printReport(report));
     if (keep) await keepRunning(kubeconfigFile ?? stage.cluster.kubeconfig, interrupted.signal);
