@@ -68,10 +68,19 @@ async function assertRejects(promise: Promise<unknown>, code: ErrorCode): Promis
 }
 
 test("floor reader: it lists one object's metadata, consistently, with the pod's token", async () => {
-  const seen: { url: string | undefined; accept: string | undefined; authorization: string | undefined }[] =
-    [];
+  const seen: {
+    url: string | undefined;
+    accept: string | undefined;
+    authorization: string | undefined;
+    agent: string | undefined;
+  }[] = [];
   await using bench = await setUp(({ url, headers }, response) => {
-    seen.push({ url, accept: headers.accept, authorization: headers.authorization });
+    seen.push({
+      url,
+      accept: headers.accept,
+      authorization: headers.authorization,
+      agent: headers["user-agent"],
+    });
     response.end(list("123"));
   });
   assert.deepEqual(await bench.reader.read("", "v1", "pods", undefined), {
@@ -84,6 +93,7 @@ test("floor reader: it lists one object's metadata, consistently, with the pod's
     ["/api/v1/pods?limit=1", "/apis/apps/v1/namespaces/x/deployments?limit=1"],
   );
   assert.equal(seen[0]?.authorization, "Bearer first");
+  assert.match(seen[0]?.agent ?? "", /^ctrlmesh-proxy\/\d/, "an audit log tells it from the operator");
   assert.match(seen[0]?.accept ?? "", /^application\/json;as=PartialObjectMetadataList;g=meta\.k8s\.io;v=v1/);
 });
 

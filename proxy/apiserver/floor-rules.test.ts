@@ -1,13 +1,20 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseRequestInfo } from "#kube/wire/request-info";
-import { applyFloor, applyUnreadableFloor, type FloorVerdict } from "./floor-rules.ts";
+import { applyFloor, applyUnreadableFloor, type Floor, type FloorVerdict, ListTally } from "./floor-rules.ts";
 
 const token = (version: number) =>
   Buffer.from(`{"v":"meta.k8s.io/v1","rv":${version},"start":"a"}`).toString("base64url");
 
 function infoOf(query: string) {
   return parseRequestInfo("GET", `/api/v1/pods?${query}`);
+}
+
+/** A floor with so many lists behind it. */
+function floorAt(resourceVersion: string, listCount: number): Floor {
+  const lists = new ListTally();
+  for (let count = 0; count < listCount; count++) lists.began();
+  return { resourceVersion, lists };
 }
 
 function shown(verdict: FloorVerdict): string {
@@ -108,7 +115,7 @@ const rules: readonly (readonly [
 
 for (const [query, atFloor, unreadable] of rules) {
   test(`floor rules: "${query}" at floor 100 becomes "${atFloor ?? "itself"}"`, () => {
-    assert.equal(shown(applyFloor(infoOf(query), "100")), atFloor ?? query);
+    assert.equal(shown(applyFloor(infoOf(query), floorAt("100", 1))), atFloor ?? query);
   });
   test(`floor rules: "${query}" without a readable floor becomes "${unreadable ?? "itself"}"`, () => {
     assert.equal(shown(applyUnreadableFloor(infoOf(query))), unreadable ?? query);
@@ -117,11 +124,44 @@ for (const [query, atFloor, unreadable] of rules) {
 
 test("floor rules: a watch by path is held to the floor too", () => {
   const info = parseRequestInfo("GET", "/api/v1/watch/pods?resourceVersion=99");
-  assert.equal(shown(applyFloor(info, "100")), below);
+  assert.equal(shown(applyFloor(info, floorAt("100", 1))), below);
 });
 
 test("floor rules: versions beyond 64 bits compare as numbers", () => {
   const info = infoOf("watch=1&resourceVersion=99999999999999999999");
-  assert.equal(shown(applyFloor(info, "100000000000000000000")), below);
-  assert.equal(shown(applyFloor(info, "99999999999999999999")), info.query);
+  assert.equal(shown(applyFloor(info, floorAt("100000000000000000000", 1))), below);
+  assert.equal(shown(applyFloor(info, floorAt("99999999999999999999", 1))), info.query);
+});
+
+const watchAtFloor = infoOf("watch=1&resourceVersion=100");
+const pageAtFloor = infoOf(`limit=5&continue=${token(100)}`);
+
+test("floor rules: without a list behind it nothing goes on from the floor itself, for it may be of the previous view", () => {
+  assert.equal(shown(applyFloor(watchAtFloor, floorAt("100", 0))), below);
+  assert.equal(shown(applyFloor(pageAtFloor, floorAt("100", 0))), "CONTINUE_BELOW_FLOOR");
+  assert.equal(
+    shown(applyFloor(infoOf("watch=1&resourceVersion=101"), floorAt("100", 0))),
+    "watch=1&resourceVersion=101",
+  );
+});
+
+for (const [name, query] of [
+  ["a list", ""],
+  ["the first page of a list", "limit=5"],
+  ["a WatchList", "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"],
+] as const) {
+  test(`floor rules: ${name} behind the floor accounts for one watch from it`, () => {
+    const floor = floorAt("100", 0);
+    applyFloor(infoOf(query), floor);
+    assert.equal(shown(applyFloor(pageAtFloor, floor)), pageAtFloor.query);
+    assert.equal(shown(applyFloor(watchAtFloor, floor)), watchAtFloor.query);
+    assert.equal(shown(applyFloor(watchAtFloor, floor)), below, "the second one is of somebody else");
+  });
+}
+
+test("floor rules: a watch from nowhere, or above the floor, leaves the account to others", () => {
+  const floor = floorAt("100", 1);
+  for (const query of ["watch=1", "watch=1&resourceVersion=0", "watch=1&resourceVersion=101"])
+    applyFloor(infoOf(query), floor);
+  assert.equal(shown(applyFloor(watchAtFloor, floor)), watchAtFloor.query);
 });

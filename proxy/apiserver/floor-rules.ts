@@ -4,6 +4,37 @@ import { isTrue, type RequestInfo } from "#kube/wire/request-info";
 import { continuedResourceVersion, isBelow, isDecimal, isZero } from "./resource-version.ts";
 
 /**
+ * Lists that began behind a floor and whose watch has not come yet. While nothing is written at all, a list before
+ * the floor and one behind it have the same resourceVersion, the floor's own: what goes on from there is of the
+ * present view only if such a list accounts for it. Else it is refused, which costs a list and loses nothing.
+ */
+export class ListTally {
+  #open = 0;
+
+  began(): void {
+    this.#open++;
+  }
+
+  get isEmpty(): boolean {
+    return this.#open === 0;
+  }
+
+  /** A watch goes on from the floor itself; false when no list accounts for it. */
+  spend(): boolean {
+    if (this.#open === 0) return false;
+    this.#open--;
+    return true;
+  }
+}
+
+/** What the first read after the last switch told, and what began since. */
+export interface Floor {
+  /** Decimal. */
+  readonly resourceVersion: string;
+  readonly lists: ListTally;
+}
+
+/**
  * What a floor means for one list or watch of a limited resource (`ownership.md` section 4): it may not go on
  * from a state that was read under another view, nor start from one before the last write of the shard that
  * held the objects before.
@@ -12,16 +43,18 @@ export type FloorVerdict =
   | { readonly kind: "pass"; readonly query: string }
   | { readonly kind: "refuse"; readonly code: ErrorCode; readonly message: string };
 
-/** @param floor resourceVersion of a read after the last switch, decimal */
-export function applyFloor(info: RequestInfo, floor: string): FloorVerdict {
+/** Counts the lists that begin and the watches that follow them, so it is called once for each request. */
+export function applyFloor(info: RequestInfo, { resourceVersion: floor, lists }: Floor): FloorVerdict {
   const version = parameterValue(info.query, "resourceVersion") ?? "";
-  if (info.verb === "watch") {
-    if (isTrue(parameterValue(info.query, "sendInitialEvents")))
-      return watchListAt(info.query, version, floor);
-    return isResumeBelow(version, floor) ? resumeBelowFloor(version, floor) : pass(info.query);
+  const isWatch = info.verb === "watch";
+  if (isWatch && !isTrue(parameterValue(info.query, "sendInitialEvents"))) {
+    const isOld = isResumeBelow(version, floor) || (isSame(version, floor) && !lists.spend());
+    return isOld ? resumeBelowFloor(version, floor) : pass(info.query);
   }
-  const token = parameterValue(info.query, "continue") ?? "";
-  return token === "" ? listAt(info.query, version, floor) : continuedListAt(info.query, token, floor);
+  const token = isWatch ? "" : (parameterValue(info.query, "continue") ?? "");
+  if (token !== "") return continuedListAt(info.query, token, { resourceVersion: floor, lists });
+  lists.began();
+  return isWatch ? watchListAt(info.query, version, floor) : listAt(info.query, version, floor);
 }
 
 /**
@@ -62,9 +95,14 @@ function listAt(query: string, version: string, floor: string): FloorVerdict {
   return pass(match === "" ? withParameter(raised, "resourceVersionMatch", "NotOlderThan") : raised);
 }
 
-function continuedListAt(query: string, token: string, floor: string): FloorVerdict {
+function continuedListAt(
+  query: string,
+  token: string,
+  { resourceVersion: floor, lists }: Floor,
+): FloorVerdict {
   const version = continuedResourceVersion(token);
-  if (version === undefined || !isBelow(version, floor)) return pass(query);
+  if (version === undefined) return pass(query);
+  if (!isBelow(version, floor) && !(isSame(version, floor) && lists.isEmpty)) return pass(query);
   return {
     kind: "refuse",
     code: "CONTINUE_BELOW_FLOOR",
@@ -84,6 +122,11 @@ function isExact(query: string, version: string): boolean {
 /** "" asks for the newest state and is never too old; what is no number is for the API server to refuse. */
 function needsRaise(version: string, floor: string): boolean {
   return isDecimal(version) && isBelow(version, floor);
+}
+
+/** A floor of zeros belongs to a resource without versions: nothing goes on from there. */
+function isSame(version: string, floor: string): boolean {
+  return isDecimal(version) && !isZero(version) && !isBelow(version, floor) && !isBelow(floor, version);
 }
 
 function isResumeBelow(version: string, floor: string): boolean {

@@ -2,6 +2,7 @@ import type { RequestInfo } from "#kube/wire/request-info";
 import { Backoff } from "#runtime/backoff";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
+import { type Floor, ListTally } from "./floor-rules.ts";
 import { isDecimal } from "./resource-version.ts";
 
 /** Answer of one floor read. */
@@ -54,7 +55,7 @@ export type ResourcePredicate = (group: string, resource: string) => boolean;
 
 /** What the table says to one request. */
 export type FloorState =
-  | { readonly kind: "known"; readonly resourceVersion: string }
+  | { readonly kind: "known"; readonly floor: Floor }
   | { readonly kind: "unreadable" }
   /** Ask again once `ready` resolves; it never rejects. */
   | { readonly kind: "wait"; readonly ready: Promise<void> };
@@ -75,6 +76,7 @@ interface Scope {
   readonly namespace: string | undefined;
   readonly selector: string;
   answer: FloorAnswer | undefined;
+  readonly lists: ListTally;
   /** On the monotonic clock; only for answers that do not last. */
   retryAtMs: number;
   readonly ready: PromiseWithResolvers<void>;
@@ -107,7 +109,9 @@ export class FloorTable {
         ? this.#scopeOf(info, namespace, selector)
         : clusterWide;
     if (scope.answer === undefined) return { kind: "wait", ready: scope.ready.promise };
-    return scope.answer.kind === "known" ? scope.answer : { kind: "unreadable" };
+    if (scope.answer.kind !== "known") return { kind: "unreadable" };
+    const { resourceVersion } = scope.answer;
+    return { kind: "known", floor: { resourceVersion, lists: scope.lists } };
   }
 
   /**
@@ -234,6 +238,7 @@ function newScope(group: string, resource: string, namespace: string | undefined
     namespace,
     selector,
     answer: undefined,
+    lists: new ListTally(),
     retryAtMs: 0,
     ready: Promise.withResolvers(),
   };

@@ -152,7 +152,7 @@ function limited(
     const floor = floors.stateFor(info, limit.selector);
     if (floor.kind === "wait") return floor;
     const verdict: FloorVerdict =
-      floor.kind === "known" ? applyFloor(info, floor.resourceVersion) : applyUnreadableFloor(info);
+      floor.kind === "known" ? applyFloor(info, floor.floor) : applyUnreadableFloor(info);
     if (verdict.kind === "refuse") return refuse(verdict.code, verdict.message, info, retryOf(verdict.code));
     query = verdict.query;
   }
