@@ -132,17 +132,14 @@ export class ProxiedOperator implements AsyncDisposable {
     return { status: answer.statusCode ?? 0, body: Buffer.concat(await answer.toArray()) };
   }
 
-  /**
-   * What reached the API server in the operator's name as list, watch or deletecollection. The proxy's own reads of
-   * floors are told by their user agent.
-   */
+  /** What reached the API server in the operator's name as list, watch or deletecollection, floor reads too. */
   reads(): { readonly verb: string; readonly target: string }[] {
     return this.#options.plane.auditEvents().flatMap((event) => {
       if (typeof event !== "object" || event === null) return [];
-      const { verb, requestURI, user, userAgent = "" } = event as Record<string, unknown>;
+      const { verb, requestURI, user } = event as Record<string, unknown>;
       const isOperator =
         typeof user === "object" && user !== null && "username" in user && user.username === account;
-      if (!isOperator || String(userAgent).startsWith("ctrlmesh-proxy/")) return [];
+      if (!isOperator) return [];
       const isView = verb === "list" || verb === "watch" || verb === "deletecollection";
       return isView ? [{ verb: String(verb), target: String(requestURI) }] : [];
     });

@@ -60,6 +60,13 @@ function answering(status: number, body: string): Answer {
   return (_request, response) => response.writeHead(status).end(body);
 }
 
+const podsOfTeamA = {
+  group: "",
+  version: "v1",
+  resource: "pods",
+  namespace: undefined,
+  selector: "team in (a,b)",
+};
 const list = (resourceVersion: unknown) =>
   JSON.stringify({ kind: "List", metadata: { resourceVersion }, items: [] });
 
@@ -67,7 +74,7 @@ async function assertRejects(promise: Promise<unknown>, code: ErrorCode): Promis
   await assert.rejects(promise, (error: unknown) => error instanceof CtrlmeshError && error.code === code);
 }
 
-test("floor reader: it lists one object's metadata, consistently, with the pod's token", async () => {
+test("floor reader: it lists one object's metadata, consistently, with the pod's token and the shard's selector", async () => {
   const seen: {
     url: string | undefined;
     accept: string | undefined;
@@ -83,14 +90,22 @@ test("floor reader: it lists one object's metadata, consistently, with the pod's
     });
     response.end(list("123"));
   });
-  assert.deepEqual(await bench.reader.read("", "v1", "pods", undefined), {
+  assert.deepEqual(await bench.reader.read(podsOfTeamA), {
     kind: "known",
     resourceVersion: "123",
   });
-  await bench.reader.read("apps", "v1", "deployments", "x");
+  await bench.reader.read({
+    ...podsOfTeamA,
+    group: "apps",
+    resource: "deployments",
+    namespace: "x",
+  });
   assert.deepEqual(
     seen.map((request) => request.url),
-    ["/api/v1/pods?limit=1", "/apis/apps/v1/namespaces/x/deployments?limit=1"],
+    [
+      "/api/v1/pods?limit=1&labelSelector=team%20in%20(a%2Cb)",
+      "/apis/apps/v1/namespaces/x/deployments?limit=1&labelSelector=team%20in%20(a%2Cb)",
+    ],
   );
   assert.equal(seen[0]?.authorization, "Bearer first");
   assert.match(seen[0]?.agent ?? "", /^ctrlmesh-proxy\/\d/, "an audit log tells it from the operator");
@@ -103,9 +118,9 @@ test("floor reader: a token that the kubelet replaced is used from the next read
     tokens.push(request.headers.authorization);
     response.end(list("1"));
   });
-  await bench.reader.read("", "v1", "pods", undefined);
+  await bench.reader.read(podsOfTeamA);
   await writeFile(bench.tokenFile, "second");
-  await bench.reader.read("", "v1", "pods", undefined);
+  await bench.reader.read(podsOfTeamA);
   assert.deepEqual(tokens, ["Bearer first", "Bearer second"]);
 });
 
@@ -116,10 +131,10 @@ test("floor reader: 403 is forbidden, 404 and 405 are absent, a list without ver
     [405, { kind: "absent" }],
   ] as const) {
     await using bench = await setUp(answering(status, "{}"));
-    assert.deepEqual(await bench.reader.read("", "v1", "pods", undefined), expected);
+    assert.deepEqual(await bench.reader.read(podsOfTeamA), expected);
   }
   await using bench = await setUp(answering(200, '{"metadata":{}}'));
-  assert.deepEqual(await bench.reader.read("", "v1", "pods", undefined), {
+  assert.deepEqual(await bench.reader.read(podsOfTeamA), {
     kind: "known",
     resourceVersion: "",
   });
@@ -135,7 +150,7 @@ for (const [name, status, body, code] of [
 ] as const) {
   test(`floor reader: ${name} is no floor but ${code}`, async () => {
     await using bench = await setUp(answering(status, body));
-    await assertRejects(bench.reader.read("", "v1", "pods", undefined), code);
+    await assertRejects(bench.reader.read(podsOfTeamA), code);
   });
 }
 
@@ -143,7 +158,7 @@ test("floor reader: a server of another authority is not believed", async () => 
   await using bench = await setUp(answering(200, list("1")));
   const other = await createAuthority({ commonName: "other", days: 1 });
   await writeFile(bench.caFile, other.certificatePem);
-  await assertRejects(bench.reader.read("", "v1", "pods", undefined), "UPSTREAM_UNREACHABLE");
+  await assertRejects(bench.reader.read(podsOfTeamA), "UPSTREAM_UNREACHABLE");
 });
 
 test("floor reader: a connection cut in the answer is no floor", async () => {
@@ -151,13 +166,13 @@ test("floor reader: a connection cut in the answer is no floor", async () => {
     response.writeHead(200, { "content-length": "1000" });
     response.write('{"metadata":{"resourceVersion":"1"}}', () => request.socket.destroy());
   });
-  await assertRejects(bench.reader.read("", "v1", "pods", undefined), "UPSTREAM_UNREACHABLE");
+  await assertRejects(bench.reader.read(podsOfTeamA), "UPSTREAM_UNREACHABLE");
 });
 
 test("floor reader: an abort ends a read that hangs", async () => {
   const arrived = Promise.withResolvers<void>();
   await using bench = await setUp(() => arrived.resolve());
-  const read = bench.reader.read("", "v1", "pods", undefined);
+  const read = bench.reader.read(podsOfTeamA);
   await arrived.promise;
   bench.stop.abort();
   await assertRejects(read, "UPSTREAM_UNREACHABLE");
@@ -166,5 +181,5 @@ test("floor reader: an abort ends a read that hangs", async () => {
 test("floor reader: without token nothing is sent", async () => {
   await using bench = await setUp(() => assert.fail("a request was sent"));
   await rm(bench.tokenFile);
-  await assertRejects(bench.reader.read("", "v1", "pods", undefined), "FILE_UNREADABLE");
+  await assertRejects(bench.reader.read(podsOfTeamA), "FILE_UNREADABLE");
 });

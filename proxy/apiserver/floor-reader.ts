@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import { CtrlmeshError } from "#api/errors";
 import { version } from "#api/version";
-import type { FloorAnswer, ReadFloor } from "./floor.ts";
+import type { FloorAnswer, FloorQuestion, ReadFloor } from "./floor.ts";
 
 export interface FloorReaderOptions {
   /** Address of the API server. */
@@ -41,8 +41,8 @@ export class FloorReader implements Disposable {
    * @throws FILE_UNREADABLE without token or CA, UPSTREAM_UNREACHABLE without an answer, MALFORMED_RESPONSE for
    *   one that is no list, API_REQUEST_FAILED for every status that is neither 200 nor a fact about the resource
    */
-  readonly read: ReadFloor = async (group, groupVersion, resource, namespace) => {
-    const path = listPath(group, groupVersion, resource, namespace);
+  readonly read: ReadFloor = async (question) => {
+    const path = listPath(question);
     const { status, body } = await this.#get(path);
     switch (status) {
       case 200:
@@ -70,7 +70,7 @@ export class FloorReader implements Disposable {
     const headers = {
       accept: `${metadataOnly},application/json;q=0.9`,
       authorization: `Bearer ${token.trim()}`,
-      // In an audit log these reads stand under the operator's name, and have no selector.
+      // In an audit log these reads stand under the operator's name.
       "user-agent": userAgent,
     };
     const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(timeoutMs)]);
@@ -92,10 +92,10 @@ export class FloorReader implements Disposable {
   }
 }
 
-function listPath(group: string, version: string, resource: string, namespace: string | undefined): string {
+function listPath({ group, version, resource, namespace, selector }: FloorQuestion): string {
   const parts = group === "" ? ["api", version] : ["apis", group, version];
   if (namespace !== undefined) parts.push("namespaces", namespace);
-  return `/${[...parts, resource].map(encodeURIComponent).join("/")}?limit=1`;
+  return `/${[...parts, resource].map(encodeURIComponent).join("/")}?limit=1&labelSelector=${encodeURIComponent(selector)}`;
 }
 
 async function readBody(response: IncomingMessage): Promise<string> {

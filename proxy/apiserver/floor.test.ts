@@ -9,14 +9,19 @@ import { type FloorAnswer, type FloorState, FloorTable, type FloorTableDeps } fr
 class Bench {
   readonly clock = new FakeClock();
   readonly stop = new AbortController();
-  readonly reads: { readonly scope: string; answer(answer: FloorAnswer | Error): Promise<void> }[] = [];
+  readonly reads: {
+    readonly scope: string;
+    readonly selector: string;
+    answer(answer: FloorAnswer | Error): Promise<void>;
+  }[] = [];
   known = 0;
   readonly deps: FloorTableDeps = {
-    read: (group, version, resource, namespace) => {
+    read: ({ group, version, resource, namespace, selector }) => {
       const { promise, resolve, reject } = Promise.withResolvers<FloorAnswer>();
       const scope = [group, version, resource, namespace ?? "*"].join(" ");
       this.reads.push({
         scope,
+        selector,
         answer: async (answer) => {
           if (answer instanceof Error) reject(answer);
           else resolve(answer);
@@ -76,6 +81,11 @@ test("floors: the first request starts one cluster-wide read, all wait for it, t
   assert.equal(await isOver(second), true);
   assert.equal(versionOf(bench.table.stateFor(podsInX, "s")), "100");
   assert.equal(bench.reads.length, 1);
+  assert.equal(
+    bench.reads[0]?.selector,
+    "s",
+    "no read of a limited resource goes without the shard's selector",
+  );
   assert.equal(bench.known, 1);
 });
 

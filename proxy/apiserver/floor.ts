@@ -13,16 +13,22 @@ export type FloorAnswer =
   /** 404 or 405: the API server does not serve lists of it. */
   | { readonly kind: "absent" };
 
+/** What one floor read asks for. */
+export interface FloorQuestion {
+  readonly group: string;
+  readonly version: string;
+  readonly resource: string;
+  /** Undefined: cluster-wide. */
+  readonly namespace: string | undefined;
+  /** The shard's, text form. It does not matter for the answer: no read of a limited resource goes without it. */
+  readonly selector: string;
+}
+
 /**
- * Reads the current resourceVersion of a resource by a consistent list; namespace undefined is cluster-wide.
- * Rejects when the API server gave no usable answer.
+ * Reads the current resourceVersion of a resource by a consistent list. Rejects when the API server gave no usable
+ * answer.
  */
-export type ReadFloor = (
-  group: string,
-  version: string,
-  resource: string,
-  namespace: string | undefined,
-) => Promise<FloorAnswer>;
+export type ReadFloor = (question: FloorQuestion) => Promise<FloorAnswer>;
 
 /** The table as it is kept on disk beside the snapshot. */
 export interface FloorsOnDisk {
@@ -203,11 +209,11 @@ export class FloorTable {
   /** Until there is an answer, or nobody wants it any more. Never rejects. */
   async #read(key: string, scope: Scope, version: string): Promise<void> {
     const { read, clock, log, random, signal, onKnown } = this.#deps;
-    const { group, resource, namespace } = scope;
+    const { group, resource, namespace, selector } = scope;
     const backoff = new Backoff({ ...readRetryMs, clock, random });
     while (this.#scopes.get(key) === scope && !signal.aborted) {
       try {
-        const answer = usable(await read(group, version, resource, namespace));
+        const answer = usable(await read({ group, version, resource, namespace, selector }));
         if (this.#scopes.get(key) !== scope) return;
         scope.answer = answer;
         scope.retryAtMs =

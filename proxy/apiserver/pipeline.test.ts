@@ -38,7 +38,7 @@ function floorsAt(resourceVersion: string | undefined) {
   const floors = [floor("", "pods"), floor("", "configmaps"), floor("apps", "deployments")];
   const reads: string[] = [];
   const table = FloorTable.fromJSON(resourceVersion === undefined ? {} : { floors }, {
-    read: (group, version, resource) => {
+    read: ({ group, version, resource }) => {
       reads.push(`${group}/${version}/${resource}`);
       return new Promise<FloorAnswer>(() => {});
     },
