@@ -47,7 +47,7 @@ const floorDelayMs = 1_000;
  * The way of a snapshot from the manager into force: check, compare, store, switch, ack.
  *
  * - One at a time. Of several that wait the newest wins, and the wait of an earlier one for its ack ends: snapshots
- *   are whole, so the newest says all. A skipped one gets no answer; the manager waits only for its newest revision.
+ *   are whole, so the newest says all. Such a one gets no answer; the manager waits only for its newest revision.
  * - Stored before it is in force. A proxy that is killed in between starts with the newer one, which is the closed
  *   side, and a nack for a disk that can neither write nor unlink changes nothing. Floors are stored afterwards: the
  *   switch makes those of the changed resources invalid.
@@ -234,7 +234,8 @@ export class SnapshotIntake implements AsyncDisposable {
     const startMs = clock.monotonicMs();
     try {
       await this.#store(candidate);
-      if (superseded.signal.aborted) return;
+      // Also when a newer one has come meanwhile: else a storm that is faster than the disk would keep all of
+      // them out, fences included.
       this.#inForce = candidate;
       await dataPlane.switchTo(compiled, superseded.signal);
       log.info("snapshot in force", {
@@ -246,7 +247,7 @@ export class SnapshotIntake implements AsyncDisposable {
       this.#floorsDue = true;
     } catch (error) {
       if (superseded.signal.aborted) {
-        log.debug("snapshot skipped, a newer one came before its ack", facts);
+        log.debug("snapshot without an ack, a newer one came before it", facts);
         return;
       }
       const failure = toCtrlmeshError(error);
