@@ -72,6 +72,8 @@ const readRetryMs = { minMs: 100, maxMs: 5_000 };
 const forbiddenRetryMs = 30_000;
 /** A kind may be established at any time, and its watches are refused until its floor is known. */
 const absentRetryMs = 1_000;
+/** In place of the selector of what is not limited any more. */
+const noSelector = "";
 /** Names come from clients. Beyond it the oldest floor is forgotten and read anew when needed. */
 const scopeLimit = 10_000;
 
@@ -95,6 +97,8 @@ interface Scope {
 export class FloorTable {
   readonly #deps: FloorTableDeps;
   readonly #scopes = new Map<string, Scope>();
+  /** Resources that were asked for under a limit since the process started. */
+  readonly #onceLimited = new Set<string>();
   #holds: ResourcePredicate[] = [];
   #unfinishedHolds = 0;
   #released = Promise.withResolvers<void>();
@@ -118,6 +122,15 @@ export class FloorTable {
     if (scope.answer.kind !== "known") return { kind: "unreadable" };
     const { resourceVersion } = scope.answer;
     return { kind: "known", floor: { resourceVersion, lists: scope.lists } };
+  }
+
+  /**
+   * The same for a resource without a limit: undefined unless an earlier view limited it. Then a client may hold a
+   * list of that view, and a watch from there would never tell it of what it could not see.
+   */
+  stateForUnlimited(info: RequestInfo): FloorState | undefined {
+    const isOnceLimited = this.#onceLimited.has(keyOf(info.apiGroup, info.resource, undefined));
+    return isOnceLimited ? this.stateFor(info, noSelector) : undefined;
   }
 
   /**
@@ -173,6 +186,7 @@ export class FloorTable {
       const scope = newScope(group, resource, namespace, selector);
       scope.answer = { kind: "known", resourceVersion };
       table.#scopes.set(keyOf(group, resource, namespace), scope);
+      table.#onceLimited.add(keyOf(group, resource, undefined));
     }
     return table;
   }
@@ -185,12 +199,19 @@ export class FloorTable {
     this.#makeRoom();
     const scope = newScope(info.apiGroup, info.resource, namespace, selector);
     this.#scopes.set(key, scope);
+    if (selector !== noSelector) this.#noteLimited(keyOf(info.apiGroup, info.resource, undefined));
     void this.#read(key, scope, info.apiVersion);
     return scope;
   }
 
   #isStale({ answer, retryAtMs }: Scope): boolean {
     return answer !== undefined && answer.kind !== "known" && this.#deps.clock.monotonicMs() >= retryAtMs;
+  }
+
+  #noteLimited(key: string): void {
+    this.#onceLimited.add(key);
+    const [oldest] = this.#onceLimited;
+    if (this.#onceLimited.size > scopeLimit && oldest !== undefined) this.#onceLimited.delete(oldest);
   }
 
   #makeRoom(): void {

@@ -2,7 +2,7 @@ import { type ErrorCode, errorCodes, toCtrlmeshError } from "#api/errors";
 import { answerEncodingFor, type Encoding } from "#kube/wire/media-type";
 import { parseRequestInfo, type RequestInfo } from "#kube/wire/request-info";
 import type { CompiledLimit, CompiledSnapshot } from "../snapshot.ts";
-import type { FloorTable } from "./floor.ts";
+import type { FloorState, FloorTable } from "./floor.ts";
 import { applyFloor, applyUnreadableFloor, type FloorVerdict } from "./floor-rules.ts";
 import { andSelector } from "./shard-selector.ts";
 import { fenceRefusal, isMutation } from "./write-fence.ts";
@@ -76,7 +76,8 @@ const grantRetrySeconds = 5;
  * 3. faults and breakers, which see every request as the operator sent it;
  * 4. write fence: 403 for a write to what has moved away;
  * 5. limit: list, watch and deletecollection of a limited resource go on, all else passes as it is;
- * 6. floor: 410 or a raised resourceVersion for what would go on from another view;
+ * 6. floor: 410 or a raised resourceVersion for what would go on from another view, also of what is no longer
+ *    limited;
  * 7. selector: the shard's is anded to the client's;
  * 8. lease names, which need the body and so come behind all refusals.
  *
@@ -120,8 +121,7 @@ function decideKnown(
     if (refusal !== undefined) return refuse("WRITE_FENCED", refusal, info);
   }
   const limit = limitOf(info, snapshot);
-  if (limit === undefined)
-    return { kind: "forward", target: request.target, info, limited: undefined, mutates };
+  if (limit === undefined) return unlimited(request, info, mutates, { snapshot, floors });
   if (request.isUpgrade) {
     // Nothing could be put into its frames when the view changes.
     return refuse(
@@ -140,6 +140,34 @@ function limitOf(info: RequestInfo, snapshot: CompiledSnapshot): CompiledLimit |
   return snapshot.limitFor(info.apiGroup, info.resource);
 }
 
+/** What an earlier view limited is held to its floor, like what is limited now. */
+function unlimited(
+  request: RequestFacts,
+  info: RequestInfo,
+  mutates: boolean,
+  { snapshot, floors }: { readonly snapshot: CompiledSnapshot; readonly floors: FloorTable },
+): Decision {
+  const isView = info.isResource && (info.verb === "list" || info.verb === "watch");
+  const floor =
+    isView && !snapshot.isUnfilteredNamespace(info.namespace) ? floors.stateForUnlimited(info) : undefined;
+  const verdict = floor === undefined ? undefined : floorVerdict(info, floor);
+  if (verdict !== undefined && verdict.kind !== "pass") return verdict;
+  const isSame = verdict === undefined || verdict.query === info.query;
+  const target = isSame ? request.target : `${pathOf(request.target, info.query)}?${verdict.query}`;
+  return { kind: "forward", target, info, limited: undefined, mutates };
+}
+
+function floorVerdict(
+  info: RequestInfo,
+  floor: FloorState,
+): Extract<FloorVerdict, { kind: "pass" }> | Refuse | Wait {
+  if (floor.kind === "wait") return floor;
+  const verdict = floor.kind === "known" ? applyFloor(info, floor.floor) : applyUnreadableFloor(info);
+  return verdict.kind === "refuse"
+    ? refuse(verdict.code, verdict.message, info, retryOf(verdict.code))
+    : verdict;
+}
+
 function limited(
   request: RequestFacts,
   info: RequestInfo,
@@ -149,11 +177,8 @@ function limited(
   let query = info.query;
   // A deletion names no state to go on from: the API server reads what it deletes itself.
   if (info.verb !== "deletecollection") {
-    const floor = floors.stateFor(info, limit.selector);
-    if (floor.kind === "wait") return floor;
-    const verdict: FloorVerdict =
-      floor.kind === "known" ? applyFloor(info, floor.floor) : applyUnreadableFloor(info);
-    if (verdict.kind === "refuse") return refuse(verdict.code, verdict.message, info, retryOf(verdict.code));
+    const verdict = floorVerdict(info, floors.stateFor(info, limit.selector));
+    if (verdict.kind !== "pass") return verdict;
     query = verdict.query;
   }
   return {

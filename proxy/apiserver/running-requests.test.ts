@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
-import { FenceSchema } from "#api/gen/ctrlmesh/v1/control_pb";
+import { FenceSchema, GroupResourceSchema } from "#api/gen/ctrlmesh/v1/control_pb";
 import { FakeClock } from "#runtime/fake-clock";
 import type { RawPeer } from "../http1/raw-peers.ts";
 import { Harness, requestOf, snapshotOf } from "./raw-harness.ts";
@@ -170,6 +170,28 @@ test("switch: a watch of a resource that was not limited before gets the 410 too
   const { client } = await openWatch(harness);
   await harness.proxy.switchTo(snapshotOf("team=a"), never);
   await client.take(expired);
+});
+
+test("switch: a resource that is not limited any more does not go on from a list of the limited view", async () => {
+  const readFloor = () => Promise.resolve({ kind: "known", resourceVersion: "100" } as const);
+  await using harness = await Harness.start({ readFloor });
+  const { client, upstream } = await open(harness, requestOf(`GET ${list}`));
+  upstream.send(ok);
+  await client.take("ok");
+  const lifted = { unfilteredResources: [create(GroupResourceSchema, { resource: "configmaps" })] };
+  await harness.proxy.switchTo(snapshotOf("team=a", lifted), never);
+  client.send(requestOf(`GET ${list}?watch=1&resourceVersion=99`));
+  assert.match(await client.takeHead(), /^HTTP\/1\.1 410 /);
+  for (const target of [`${list}?watch=1&resourceVersion=101`, "/api/v1/nodes?watch=1&resourceVersion=99"]) {
+    client.send(requestOf(`GET ${target}`));
+    assert.match(
+      await upstream.takeHead(),
+      /^GET \S+resourceVersion=\d+ /,
+      "and nothing is put into the query",
+    );
+    upstream.send(ok);
+    await client.take("ok");
+  }
 });
 
 test("switch: no new request of a changed resource goes up before the previous lists are over and the floor is read behind them", async () => {
