@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { systemClock } from "#runtime/clock";
 import { createLog, logLevels, standardErrorWriter } from "#runtime/log";
 import { oneOf, optionalText, port } from "#runtime/setting-types";
-import { type Environment, readSettings } from "#runtime/settings";
+import { type Environment, settingsOrHelp } from "#runtime/settings";
 import { copyKubeconfig } from "./kubeconfig-file.ts";
 
 const devclusterSettings = {
@@ -13,18 +13,14 @@ const devclusterSettings = {
 
 /** An embedded cluster that runs until SIGINT or SIGTERM; prints the path of its kubeconfig on standard output. */
 export async function runDevcluster(argv: readonly string[], env: Environment): Promise<number> {
-  const read = await readSettings({
+  const settings = await settingsOrHelp({
     command: "ctrlmesh devcluster",
     about: "Runs an embedded API server with a pod runner until it is interrupted.",
     table: devclusterSettings,
     argv,
     env,
   });
-  if (read.kind === "help") {
-    process.stdout.write(read.text);
-    return 0;
-  }
-  const { settings } = read;
+  if (settings === undefined) return 0;
   const { startCluster } = await import("#devcluster/cluster");
   const log = createLog({
     level: settings.logLevel,

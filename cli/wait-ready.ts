@@ -3,7 +3,7 @@ import { environment } from "#api/names";
 import { ports } from "#api/ports";
 import { type Clock, systemClock } from "#runtime/clock";
 import { optionalText } from "#runtime/setting-types";
-import { type Environment, readSettings } from "#runtime/settings";
+import { type Environment, settingsOrHelp } from "#runtime/settings";
 
 const settingsTable = {
   url: optionalText(
@@ -20,20 +20,17 @@ const answerTimeoutMs = 2000;
  * proxy is ready and never gives up with success: the kubelet ends it with the pod.
  */
 export async function runWaitReady(argv: readonly string[], env: Environment): Promise<number> {
-  const read = await readSettings({
+  const settings = await settingsOrHelp({
     command: "ctrlmesh wait-ready",
     about: "Waits until the proxy of this pod is ready.",
     table: settingsTable,
     argv,
     env,
   });
-  if (read.kind === "help") {
-    process.stdout.write(read.text);
-    return 0;
-  }
+  if (settings === undefined) return 0;
   const podIp = env[environment.podIp] ?? "127.0.0.1";
   const host = podIp.includes(":") ? `[${podIp}]` : podIp;
-  const url = read.settings.url ?? `http://${host}:${ports.proxyAdmin}/readyz`;
+  const url = settings.url ?? `http://${host}:${ports.proxyAdmin}/readyz`;
   await waitReady(new URL(url), systemClock, new AbortController().signal);
   return 0;
 }

@@ -7,7 +7,7 @@ import { systemClock } from "#runtime/clock";
 import { Health } from "#runtime/health";
 import { createLog, type Log, standardErrorWriter } from "#runtime/log";
 import { createPrometheusMetrics } from "#runtime/prometheus";
-import { type Environment, readSettings } from "#runtime/settings";
+import { type Environment, settingsOrHelp } from "#runtime/settings";
 import { listenForShutdown } from "#runtime/shutdown";
 import { Proxies } from "./control/proxies.ts";
 import { createControlServer } from "./control/server.ts";
@@ -29,18 +29,14 @@ const streamPace = { qps: 200, burst: 500 };
  * @throws INVALID_FLAG, INVALID_SETTING before anything is started; PORT_IN_USE
  */
 export async function runManager(argv: readonly string[], env: Environment): Promise<number> {
-  const read = await readSettings({
+  const settings = await settingsOrHelp({
     command: "ctrlmesh manager",
     about: "Runs the control plane: shard labels, ownership, snapshots for proxies, admission webhooks.",
     table: managerSettings,
     argv,
     env,
   });
-  if (read.kind === "help") {
-    process.stdout.write(read.text);
-    return 0;
-  }
-  const { settings } = read;
+  if (settings === undefined) return 0;
   const log = createLog({
     level: settings.logLevel,
     format: settings.logFormat,

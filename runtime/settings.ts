@@ -57,6 +57,21 @@ export async function readSettings<T extends SettingsTable>(
   return { kind: "settings", settings: values as Settings<T> };
 }
 
+/**
+ * Settings for a command that a user called, or undefined after its help text was printed.
+ *
+ * @throws as `readSettings`
+ */
+export async function settingsOrHelp<T extends SettingsTable>(
+  input: SettingsInput<T>,
+  print: (text: string) => void = (text) => void process.stdout.write(text),
+): Promise<Settings<T> | undefined> {
+  const read = await readSettings(input);
+  if (read.kind === "settings") return read.settings;
+  print(read.text);
+  return undefined;
+}
+
 interface Sources {
   readonly flags: ReadonlyMap<string, string>;
   readonly env: Environment;

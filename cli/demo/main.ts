@@ -2,7 +2,7 @@ import type { KubernetesObject } from "#api/meta";
 import { annotations } from "#api/names";
 import { optionalText, port, toggle } from "#runtime/setting-types";
 import type { Environment } from "#runtime/settings";
-import { readSettings } from "#runtime/settings";
+import { settingsOrHelp } from "#runtime/settings";
 import { copyKubeconfig } from "../kubeconfig-file.ts";
 import { applyAll, readManifests } from "./manifests.ts";
 import { operatorName, operatorNamespace, provePhase, type ShardView, shardsReady } from "./phases.ts";
@@ -28,18 +28,15 @@ const readyLimitMs = 45_000;
  * owner, a move of two namespaces, and the proof again. Resolves with 0 when both proofs hold, else 1.
  */
 export async function runDemo(argv: readonly string[], env: Environment): Promise<number> {
-  const read = await readSettings({
+  const settings = await settingsOrHelp({
     command: "ctrlmesh demo",
     about: "Shards an example operator on an embedded cluster and proves that each object has one owner.",
     table: demoSettings,
     argv,
     env,
   });
-  if (read.kind === "help") {
-    process.stdout.write(read.text);
-    return 0;
-  }
-  const { json, keep, port: apiPort, kubeconfigFile } = read.settings;
+  if (settings === undefined) return 0;
+  const { json, keep, port: apiPort, kubeconfigFile } = settings;
   const interrupted = new AbortController();
   const stop = (): void => interrupted.abort(new Error("interrupted"));
   process.once("SIGINT", stop);
