@@ -220,3 +220,17 @@ test("faults: chosen requests get 429 with Retry-After until the fault is taken 
   }
   assert.equal((await session.get(pods)).status, 200);
 });
+
+test("impersonation: the administrator is taken for whom it names, others may not", async () => {
+  const headers = { "impersonate-user": "somebody", "impersonate-group": "team" };
+  const path = "/apis/authentication.k8s.io/v1/selfsubjectreviews";
+  const { body } = await session.call("POST", path, { body: {}, headers });
+  assert.deepEqual(at(body, "status", "userInfo"), {
+    username: "somebody",
+    groups: ["team", "system:authenticated"],
+  });
+  assert.equal((await session.call("GET", pods, { headers })).status, 403);
+  const token = await requestToken({});
+  assert.equal((await session.call("POST", path, { body: {}, headers, token })).status, 403);
+  assert.equal((await session.call("GET", pods, { headers: { "impersonate-group": "team" } })).status, 400);
+});

@@ -6,6 +6,7 @@ import { CtrlmeshError, errorCodes } from "#api/errors";
 import { parseRequestInfo, type RequestInfo } from "#kube/wire/request-info";
 import type { Log } from "#runtime/log";
 import type { Authenticator } from "./auth/authenticate.ts";
+import { impersonated } from "./auth/impersonate.ts";
 import type { RbacAuthorizer } from "./auth/rbac.ts";
 import type { TokenIssuer } from "./auth/tokens.ts";
 import type { Faults } from "./faults.ts";
@@ -115,7 +116,8 @@ export class Listener implements AsyncDisposable {
       }
       current = { ...current, info, query, answered: this.#recorder(request, info, query, anonymous) };
       await this.#deps.faults.apply(info, ended.signal);
-      const user = this.#deps.authenticator.authenticate(request);
+      const sender = this.#deps.authenticator.authenticate(request);
+      const user = impersonated(request.headers, sender, this.#deps.authorizer);
       current = { ...current, user, answered: this.#recorder(request, info, query, user) };
       authorize(this.#deps.authorizer, user, info);
       // A path below a group that is not served is no resource: it gets the plain 404.

@@ -112,3 +112,18 @@ test("field sets: union, difference and intersection obey the laws of sets", () 
     }),
   );
 });
+
+test("apply: kubectl takes over what it applied on the client side, and keeps the annotation in step", async () => {
+  const annotation = "kubectl.kubernetes.io/last-applied-configuration";
+  const configMap = { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "csa" }, data: { x: "1" } };
+  const annotated = {
+    ...configMap,
+    metadata: { name: "csa", annotations: { [annotation]: JSON.stringify(configMap) } },
+  };
+  await session.post(`${maps}?fieldManager=kubectl-client-side-apply`, annotated);
+  assert.equal((await apply("csa", "someone", { data: { x: "2" } })).status, 409);
+  const taken = await apply("csa", "kubectl", { data: { x: "2" } });
+  assert.equal(taken.status, 200);
+  const kept: unknown = JSON.parse(stringOf(at(taken.body, "metadata", "annotations", annotation)));
+  assert.deepEqual(at(kept, "data"), { x: "2" });
+});

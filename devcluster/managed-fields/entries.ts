@@ -70,7 +70,7 @@ function printEntry({ manager, operation, apiVersion, time, fields, subresource 
     manager,
     operation,
     apiVersion,
-    time,
+    ...(time === "" ? {} : { time }),
     fieldsType: "FieldsV1",
     fieldsV1: printFieldSet(fields),
     ...(subresource === "" ? {} : { subresource }),
@@ -79,13 +79,4 @@ function printEntry({ manager, operation, apiVersion, time, fields, subresource 
 
 function compareTexts(left: string, right: string): number {
   return left < right ? -1 : left > right ? 1 : 0;
-}
-
-export function sameSet(left: FieldSet, right: FieldSet): boolean {
-  if (left.owned !== right.owned || left.children.size !== right.children.size) return false;
-  for (const [key, child] of left.children) {
-    const other = right.children.get(key);
-    if (other === undefined || !sameSet(child, other)) return false;
-  }
-  return true;
 }

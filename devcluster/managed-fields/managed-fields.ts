@@ -2,8 +2,8 @@ import { isObject } from "../json.ts";
 import { type KubeObject, timestamp } from "../kube-object.ts";
 import { apiVersionOf, type ResourceDefinition } from "../resource.ts";
 import { type Cause, StatusError } from "../status-error.ts";
-import { type Comparison, compare, fieldSetOf } from "./compare.ts";
-import { type Entry, parseEntries, sameSet, storeEntries } from "./entries.ts";
+import { type Comparison, compare, fieldSetOf, isSame } from "./compare.ts";
+import { type Entry, parseEntries, storeEntries } from "./entries.ts";
 import {
   difference,
   emptySet,
@@ -15,6 +15,7 @@ import {
   union,
   withoutSubtrees,
 } from "./field-set.ts";
+import { clientSideApplier, lastAppliedFields, syncLastApplied } from "./last-applied.ts";
 import { mergeApplied, removeFields } from "./merge.ts";
 
 /** Who writes. */
@@ -93,7 +94,9 @@ export function trackUpdate(
     union(comparison.added, comparison.modified),
   );
   const rest = others.map((entry) => withoutChanges(entry, comparison));
-  const time = own !== undefined && sameSet(own.fields, fields) ? own.time : timestamp(writer.nowMs);
+  // Who only gave fields up keeps the time of the last write.
+  const isIdle = isEmptySet(comparison.added) && isEmptySet(comparison.modified);
+  const time = isIdle ? (own?.time ?? "") : timestamp(writer.nowMs);
   const { manager, subresource } = writer;
   storeEntries(next, [...rest, { manager, operation: "Update", apiVersion, subresource, time, fields }]);
 }
@@ -161,13 +164,28 @@ export function applyObject(
   const conflicts = others
     .map((entry) => ({ entry, fields: intersection(entry.fields, changed) }))
     .filter((each) => !isEmptySet(each.fields));
-  if (conflicts.length > 0 && !force) throw applyConflict(conflicts);
+  if (conflicts.length > 0 && !force && !isTakeOver(definition, base, writer, conflicts))
+    throw applyConflict(conflicts);
   const rest = others.map((entry) => withoutChanges(entry, comparison));
-  const time = own !== undefined && sameSet(own.fields, fields) ? own.time : timestamp(writer.nowMs);
+  // An apply that changes nothing but owners has no time of its own.
+  const time = isSame(comparison) ? (own?.time ?? "") : timestamp(writer.nowMs);
   const { manager, subresource } = writer;
   const result = { ...next, metadata: { ...next.metadata } };
+  if (manager === clientSideApplier) syncLastApplied(result, applied);
   storeEntries(result, [...rest, { manager, operation: "Apply", apiVersion, subresource, time, fields }]);
   return result;
+}
+
+/** kubectl going over from client-side to server-side apply: all that is in the way it once applied itself. */
+function isTakeOver(
+  { schema }: ResourceDefinition,
+  live: KubeObject,
+  { manager }: FieldWriter,
+  conflicts: readonly { readonly fields: FieldSet }[],
+): boolean {
+  if (manager !== clientSideApplier) return false;
+  const allowed = lastAppliedFields(schema, live);
+  return conflicts.every(({ fields }) => isEmptySet(difference(fields, allowed)));
 }
 
 /** What of a set nobody owns, neither itself nor anything below it. */
