@@ -66,8 +66,7 @@ async function proxyOf(given: Given) {
   const client = new ControlClient({
     managerAddress: manager.address,
     serverName: fakeManagerName,
-    caFile,
-    tokenFile,
+    credentials: { caFile, tokenFile, podUid: "uid-1" },
     version: "0.1.0",
     intake,
     certificate,
@@ -606,7 +605,14 @@ const badFiles: readonly [title: string, token: string | undefined, reason: RegE
   ["an empty token file", "\n", /token: the token is empty/],
   ["a token file with two lines", "abc\ndef\n", /the token has characters that no token has/],
   ["a binary token file", "\u0000\u0001", /the token has characters that no token has/],
+  ["the token of another pod", tokenOfPod("uid-2"), /bound to the pod with UID uid-2, this is uid-1/],
 ];
+
+/** As much of a bound service account token as names its pod. */
+function tokenOfPod(uid: string): string {
+  const claims = { "kubernetes.io": { namespace: "team", pod: { name: "op", uid } } };
+  return `head.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.signature`;
+}
 
 for (const [title, token, reason] of badFiles) {
   test(`control client: ${title} is told once, tried again, and never sent`, async () => {
@@ -618,9 +624,10 @@ for (const [title, token, reason] of badFiles) {
     proxy.start();
     await until("the reason", () => proxy.reasons().length === 1);
     assert.match(proxy.reasons()[0] ?? "", reason);
-    await writeFile(proxy.tokenFile, "good");
+    const good = tokenOfPod("uid-1");
+    await writeFile(proxy.tokenFile, good);
     await until("the back-off", () => clock.waiting === 1);
     await clock.advance(10_000);
-    assert.equal((await manager.nextStream()).authorization, "Bearer good");
+    assert.equal((await manager.nextStream()).authorization, `Bearer ${good}`);
   });
 }

@@ -1,7 +1,7 @@
 import { CtrlmeshError, toCtrlmeshError } from "#api/errors";
 import { Backoff } from "#runtime/backoff";
 import { type HostAndPort, printAddress } from "#runtime/setting-types";
-import { type Credentials, readCredentials } from "./control/credentials.ts";
+import { type CredentialFiles, type Credentials, readCredentials } from "./control/credentials.ts";
 import {
   type ControlClientCounters,
   ControlSession,
@@ -12,10 +12,8 @@ import {
 interface ControlClientDeps extends ControlSessionDeps {
   /** Any replica of the manager; those that do not lead answer with the leader's address. */
   readonly managerAddress: HostAndPort;
-  /** PEM bundle with the mesh CA; read at each dial, so that its rotation needs no restart. */
-  readonly caFile: string;
-  /** Projected token; read at each dial, since the kubelet renews it. */
-  readonly tokenFile: string;
+  /** Mesh CA and projected token; read at each dial, since both are renewed while the proxy runs. */
+  readonly credentials: CredentialFiles;
   readonly random: () => number;
 }
 
@@ -83,7 +81,7 @@ export class ControlClient {
     this.counters.dials += 1;
     let credentials: Credentials;
     try {
-      credentials = await readCredentials(this.#deps.caFile, this.#deps.tokenFile);
+      credentials = await readCredentials(this.#deps.credentials);
     } catch (error) {
       return { failure: toCtrlmeshError(error), redirect: undefined };
     }

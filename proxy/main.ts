@@ -128,8 +128,11 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
   const client = new ControlClient({
     managerAddress: settings.managerAddress,
     serverName: managerServerName(settings.managerNamespace),
-    caFile: settings.caFile,
-    tokenFile: settings.controlTokenFile,
+    credentials: {
+      caFile: settings.caFile,
+      tokenFile: settings.controlTokenFile,
+      podUid: settings.podUid,
+    },
     version,
     intake,
     certificate,

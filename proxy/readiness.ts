@@ -21,10 +21,12 @@ interface ReadinessSources {
  */
 export function addReadyChecks(health: Health, sources: ReadinessSources): void {
   const { dataPlane, certificate, intake, client, clock, signal } = sources;
-  const streamState = () =>
-    client.failure === undefined
+  const streamState = () => {
+    const { failure } = client;
+    return failure === undefined
       ? "waiting for the manager"
-      : `the manager does not answer: ${client.failure.message}`;
+      : `no control stream (${failure.code}): ${failure.message}`;
+  };
   health.addReadyCheck("certificate", () => {
     const { notAfterMs } = certificate;
     if (notAfterMs === undefined) return `no serving certificate yet, ${streamState()}`;
