@@ -60,8 +60,8 @@ interface Switch {
  */
 export class RunningRequests implements Disposable {
   readonly #deps: RunningRequestsDeps;
-  /** Running requests with what to call when they are over. */
-  readonly #running = new Map<RunningRequest, Set<() => void>>();
+  /** Running requests with what to call when they are over; few are ever waited for. */
+  readonly #running = new Map<RunningRequest, Set<() => void> | undefined>();
   readonly #draining = new Map<Switch, Disposable>();
   readonly #abandoned = new Set<Disposable>();
   #snapshot: CompiledSnapshot | undefined;
@@ -89,7 +89,7 @@ export class RunningRequests implements Disposable {
   }
 
   add(request: RunningRequest): void {
-    this.#running.set(request, new Set());
+    this.#running.set(request, undefined);
   }
 
   /** @param isAnswered whether its response was seen to the end */
@@ -128,13 +128,18 @@ export class RunningRequests implements Disposable {
       };
       signal.addEventListener("abort", stop, { once: true });
       for (const request of requests) {
-        const callbacks = this.#running.get(request);
-        if (callbacks === undefined) continue;
+        if (!this.#running.has(request)) continue;
         left++;
-        callbacks.add(isOver);
+        this.#callbacksOf(request).add(isOver);
       }
       isOver();
     });
+  }
+
+  #callbacksOf(request: RunningRequest): Set<() => void> {
+    const callbacks = this.#running.get(request) ?? new Set();
+    this.#running.set(request, callbacks);
+    return callbacks;
   }
 
   /**

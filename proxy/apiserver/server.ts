@@ -81,6 +81,7 @@ class Listener implements ApiserverProxy {
   readonly #sockets = new Set<Socket>();
   readonly #whenEmpty = new Set<() => void>();
   #draining = false;
+  #rules: Rules | undefined;
 
   constructor(options: ApiserverProxyOptions) {
     this.#options = options;
@@ -156,8 +157,17 @@ class Listener implements ApiserverProxy {
     }
   }
 
+  /** Asked for each request, so made anew only when one of its parts is another. */
+  #currentRules(): Rules {
+    const { snapshot } = this.#running;
+    if (this.#rules?.snapshot !== snapshot || this.#rules?.draining !== this.#draining)
+      this.#rules = undefined;
+    this.#rules ??= { snapshot, floors: this.#options.floors, draining: this.#draining };
+    return this.#rules;
+  }
+
   #accept(client: TLSSocket): void {
-    const { counters, clock, log, floors, decide } = this.#options;
+    const { counters, clock, log, decide } = this.#options;
     counters.connectionsAccepted++;
     counters.connectionsOpen++;
     const connection = new Connection({
@@ -165,7 +175,7 @@ class Listener implements ApiserverProxy {
       batch: this.#batch,
       dialer: this.#dialer,
       decide: (request, rules) => decide(request, rules),
-      rules: () => ({ snapshot: this.#running.snapshot, floors, draining: this.#draining }),
+      rules: () => this.#currentRules(),
       running: this.#running,
       clock,
       log,
