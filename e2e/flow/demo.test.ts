@@ -23,9 +23,10 @@ interface DemoRun {
   readonly output: { out: string; error: string };
 }
 
-function startDemo(folder: string, args: readonly string[]): DemoRun {
+function startDemo(folder: string, args: readonly string[], temporary = tmpdir()): DemoRun {
   const child = spawn(process.execPath, [join(folder, "cli/main.ts"), "demo", ...args], {
     stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, TMPDIR: temporary },
   });
   const output = { out: "", error: "" };
   child.stdout?.on("data", (chunk: Buffer) => {
@@ -95,8 +96,8 @@ function withoutSelectorStage(file: string): void {
 }
 
 test("demo --keep: runs until Ctrl-C, which leaves no process and no file behind", async () => {
-  const foldersBefore = new Set(temporaryFolders());
-  const { child, output } = startDemo(root, ["--keep"]);
+  const temporary = mkdtempSync(join(tmpdir(), "ctrlmesh-keep-"));
+  const { child, output } = startDemo(root, ["--keep"], temporary);
   try {
     await eventually("the demo says how to look further", () => output.error.includes("export KUBECONFIG="), {
       withinMs: 60_000,
@@ -108,18 +109,12 @@ test("demo --keep: runs until Ctrl-C, which leaves no process and no file behind
     await once(child, "close");
     const left = descendants.filter((pid) => isAlive(pid));
     assert.deepEqual(left, []);
-    assert.deepEqual(
-      temporaryFolders().filter((name) => !foldersBefore.has(name)),
-      [],
-    );
+    assert.deepEqual(readdirSync(temporary), []);
   } finally {
     child.kill("SIGKILL");
+    rmSync(temporary, { recursive: true, force: true });
   }
 });
-
-function temporaryFolders(): readonly string[] {
-  return readdirSync(tmpdir()).filter((name) => name.startsWith("ctrlmesh-devcluster-"));
-}
 
 /** All descendants of a process, from /proc. */
 function processesOf(pid: number | undefined): readonly number[] {
