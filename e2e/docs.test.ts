@@ -39,6 +39,7 @@ const commands: Readonly<Record<string, RunBy>> = {
   "npm run demo": demo("ends by itself"),
   "npm run demo -- --json": demo("ends by itself"),
   "npm run demo -- --keep": demo("--keep"),
+  "kubectl get ledger": { file: "e2e/conformance/demo-kubectl.test.ts", step: '"get", "ledger"' },
   "kubectl annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true": {
     file: "e2e/conformance/kubectl-steps.ts",
     step: '"annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true"',
