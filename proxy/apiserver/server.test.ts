@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { connect as connectTcp } from "node:net";
 import { test } from "node:test";
 import fc from "fast-check";
 import { FakeClock } from "#runtime/fake-clock";
@@ -632,6 +634,33 @@ test("proxy: after 50 connections no socket, timer or running request is left", 
   await eventually(() => harness.upstream.openSockets === 0, "no upstream socket open");
   assert.equal(clock.waiting, 0);
   assert.equal(harness.proxy.requestsOnOlderView, 0);
+});
+
+test("proxy: a handshake that comes to nothing leaves no socket", async () => {
+  await using harness = await Harness.start({ handshakeTimeoutMs: 100 });
+  const { port } = harness.proxy.address;
+  const openSockets = () =>
+    process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+  const sockets = openSockets();
+  for (const bytes of ["GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x00\x02\x01\x00"]) {
+    const client = connectTcp({ host: "127.0.0.1", port });
+    client.on("error", () => undefined);
+    client.write(Buffer.from(bytes, "latin1"));
+    client.resume();
+    await once(client, "close");
+  }
+  await eventually(() => harness.counters.handshakeFailures === 2, "two failed handshakes");
+  await eventually(() => openSockets() <= sockets, "as many sockets as before");
+});
+
+test("proxy: a client that goes as soon as it has shaken hands leaves no socket behind the handshake's timeout", async () => {
+  await using harness = await Harness.start({ handshakeTimeoutMs: 100 });
+  const openSockets = () =>
+    process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+  const sockets = openSockets();
+  for (let index = 0; index < 20; index++) (await harness.dial()).socket.destroy();
+  await eventually(() => openSockets() <= sockets, "as many sockets as before");
+  assert.equal(harness.counters.connectionsOpen, 0);
 });
 
 test("proxy: a renewed certificate serves new connections, and open ones go on", async () => {

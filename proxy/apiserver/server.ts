@@ -15,7 +15,7 @@ import { RunningRequests, type SwitchOutcome } from "./running-requests.ts";
 
 const connectTimeoutMs = 10_000;
 /** Clients on loopback finish a handshake in milliseconds. */
-const handshakeTimeoutMs = 10_000;
+const defaultHandshakeTimeoutMs = 10_000;
 /** The ends of watches at a drain are spread over this time, so that their clients do not come back all at once. */
 const watchEndSpreadMs = 2_000;
 
@@ -39,6 +39,8 @@ export interface ApiserverProxyOptions {
   readonly counters: DataPlaneCounters;
   /** [0, 1). */
   random(): number;
+  /** Default 10 s. */
+  readonly handshakeTimeoutMs?: number;
 }
 
 export interface ApiserverProxy extends AsyncDisposable {
@@ -94,7 +96,7 @@ class Listener implements ApiserverProxy {
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: keepAliveInitialDelayMs,
-      handshakeTimeout: handshakeTimeoutMs,
+      handshakeTimeout: options.handshakeTimeoutMs ?? defaultHandshakeTimeoutMs,
     });
     this.useIdentity(options.identity);
     this.#server.on("connection", (socket: Socket) => {
@@ -102,8 +104,11 @@ class Listener implements ApiserverProxy {
       socket.once("close", () => this.#sockets.delete(socket));
     });
     this.#server.on("secureConnection", (client) => this.#accept(client));
-    this.#server.on("tlsClientError", () => {
+    this.#server.on("tlsClientError", (_error, client) => {
       counters.handshakeFailures++;
+      // Nobody else does, not even behind the handshake's timeout: a client that went away in the middle of its
+      // handshake would cost a socket for ever.
+      client.destroy();
     });
   }
 
