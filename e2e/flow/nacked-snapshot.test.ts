@@ -11,12 +11,16 @@ import { connectNodeAdapter } from "@connectrpc/connect-node";
 import {
   type CertificateRequest,
   ControlService,
+  FenceSchema,
   Grant,
   HashFunction,
+  LimitSchema,
   type ManagerMessage,
   ManagerMessageSchema,
   type ProxyMessage,
   type Snapshot,
+  type SnapshotId,
+  SnapshotIdSchema,
   SnapshotSchema,
 } from "#api/gen/ctrlmesh/v1/control_pb";
 import { type ApiServer, startApiServer } from "#devcluster/main";
@@ -183,18 +187,22 @@ function snapshotOf(
   changes: MessageInitShape<typeof SnapshotSchema> = {},
 ): Snapshot {
   return create(SnapshotSchema, {
-    id: { term: 5n, revision },
+    id: idOf(5n, revision),
     shard: "shard-a",
     grant: Grant.GRANTED,
     hash: HashFunction.MURMUR3,
-    limits: [{ groups: [""], resources: ["configmaps"], selector }],
+    limits: [create(LimitSchema, { groups: [""], resources: ["configmaps"], selector })],
     ...changes,
   });
 }
 
+function idOf(term: bigint, revision: bigint): SnapshotId {
+  return create(SnapshotIdSchema, { term, revision });
+}
+
 /** The snapshot with a field of number 999 put into a message at some depth. */
 function withUnknownField(revision: bigint, where: "snapshot" | "limit" | "fence"): ManagerMessage {
-  const value = snapshotOf(revision, "team=c", { fence: { buckets: [1] } });
+  const value = snapshotOf(revision, "team=c", { fence: create(FenceSchema, { buckets: [1] }) });
   const unknown = new BinaryWriter().string("a rule of tomorrow").finish();
   const field = [{ no: 999, wireType: WireType.LengthDelimited, data: unknown }];
   if (where === "snapshot") value.$unknown = field;
@@ -264,8 +272,7 @@ const refused: readonly Refused[] = [
   },
   {
     title: "of an older term",
-    offer: (revision) =>
-      manager.offer(snapshotOf(revision, "team=c", { id: { term: 4n, revision: 1_000n } })),
+    offer: (revision) => manager.offer(snapshotOf(revision, "team=c", { id: idOf(4n, 1_000n) })),
     code: "SNAPSHOT_OLDER",
     reason: /term 4, revision 1000 is older than what this proxy knows/,
   },
