@@ -28,6 +28,8 @@ export interface PodLifeDependencies {
 const preload = pathToFileURL(fileURLToPath(new URL("mounts-preload.ts", import.meta.url))).href;
 const refreshMs = 1_000;
 const defaultGraceSeconds = 30;
+/** An API server that does not answer any more must not keep a pod for ever. */
+const lastWritesLimit = 10;
 
 /** One pod from its first volume to its last exit. */
 export class PodLife {
@@ -83,7 +85,7 @@ export class PodLife {
     await Promise.all(sidecars);
     this.#stop.abort();
     await refreshing;
-    await this.#statusWriter;
+    await this.#lastStatusWritten();
   }
 
   /** SIGTERM to the main containers, then to the sidecars in reverse order; SIGKILL after the grace period. */
@@ -303,6 +305,13 @@ export class PodLife {
       this.#statusWriter = undefined;
       if (this.#statusDirty) this.#changed();
     });
+  }
+
+  /** A change during a write begins another one, and the last state tells others that this pod has ended. */
+  async #lastStatusWritten(): Promise<void> {
+    for (let write = 0; this.#statusWriter !== undefined && write < lastWritesLimit; write++) {
+      await this.#statusWriter;
+    }
   }
 
   /** Writes the newest status; changes during a write are written by the next round. */
