@@ -55,7 +55,8 @@ test("D68: the kubeconfig of a namespace names that namespace, the pod's own tok
   assert.equal(kubeconfig.contexts[0].context.namespace, "team-a");
   assert.equal(kubeconfig.clusters[0].cluster.server, "https://127.0.0.1:5443");
   assert.equal(kubeconfig.clusters[0].cluster["insecure-skip-tls-verify"], undefined);
-  assert.equal(kubeconfig.users[0].user.tokenFile, "/var/run/secrets/kubernetes.io/serviceaccount/token");
+  const tokenFile = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+  assert.deepEqual(kubeconfig.users[0].user, { tokenFile, "token-file": tokenFile });
 });
 
 test("CA bundle: one that is right is not written again", async () => {

@@ -11,10 +11,15 @@ const filePath = `${wellKnown.fakeKubeconfigMountPath}/${wellKnown.fakeKubeconfi
 /**
  * The kubeconfig of every injected pod of a namespace. It names the pod's own namespace and token, so an
  * operator that takes either from it stays who and where it is.
+ *
+ * The token stands there under two names: `tokenFile` is that of the API (client-go and most others), `token-file`
+ * the only one that the JavaScript client looks for (once, at its start: the API server lets tokens of this life
+ * pass for a year, for such clients). Either ignores the other's name.
  */
 export function kubeconfigText(namespace: string): string {
   const name = "ctrlmesh";
   const { serviceAccountDirectory } = proxyPaths;
+  const tokenFile = `${serviceAccountDirectory}/token`;
   return `${JSON.stringify(
     {
       apiVersion: "v1",
@@ -29,7 +34,7 @@ export function kubeconfigText(namespace: string): string {
           },
         },
       ],
-      users: [{ name, user: { tokenFile: `${serviceAccountDirectory}/token` } }],
+      users: [{ name, user: { tokenFile, "token-file": tokenFile } }],
       contexts: [{ name, context: { cluster: name, user: name, namespace } }],
     },
     null,
