@@ -38,9 +38,12 @@ const tiers: readonly Tier[] = [
   { name: "real control plane", argv: () => tests("e2e/conformance/**/*.test.ts"), leftOut: withoutBinaries },
 ];
 
+/** Two files at a time also on two cores, where Node would take one: whole flows wait more than they compute. */
+const limits = ["--test-concurrency=2", "--test-timeout=300000"];
+
 function tests(pattern: string): readonly string[] {
   const files = globSync(pattern, { cwd: root }).sort();
-  return ["node", "--test", "--test-reporter=spec", "--test-timeout=300000", ...files];
+  return ["node", "--test", "--test-reporter=spec", ...limits, ...files];
 }
 
 function withoutBinaries(): string | undefined {
