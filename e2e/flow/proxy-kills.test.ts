@@ -35,7 +35,8 @@ test("proxy kills: over 100 at random moments, and not one limited list, watch o
   const seed = Number(process.env.SEED ?? randomInt(2 ** 31));
   t.diagnostic(`seed ${seed}; run again with SEED=${seed}`);
   await using mesh = await Mesh.open({ maxRestartDelayMs: 50 });
-  const manager = await mesh.manager();
+  // A killed leader's lease must lapse before the next one leads.
+  const manager = await mesh.manager("ctrlmesh-manager-0", { extraArgs: ["--lease-duration-seconds=3"] });
   await manager.start();
   for (const namespace of namespaces) {
     await mesh.namespace(namespace);

@@ -106,7 +106,11 @@ test("write fence: between revoke and the losing pod's end its writes to a moved
     const { kind, code, reason, message } = statusIn(answer);
     assert.equal(answer.status, 403, `${title}: ${answer.body}`);
     assert.deepEqual({ kind, code, reason }, { kind: "Status", code: 403, reason: "Forbidden" }, title);
-    assert.match(message, /namespace "moving" has moved away from shard "digest-a".*\(WRITE_FENCED\)$/, title);
+    assert.match(
+      message,
+      /namespace "moving" has moved away from shard "digest-a".*\(WRITE_FENCED\)$/,
+      title,
+    );
     assert.match(answer.headers.get("content-type") ?? "", /^application\/json/);
   }
   assert.deepEqual(
