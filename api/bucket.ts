@@ -11,10 +11,6 @@ export const bucketCount = 32;
 
 export type HashName = "murmur3" | "additive";
 
-export function isHashName(value: unknown): value is HashName {
-  return value === "murmur3" || value === "additive";
-}
-
 const utf8 = new TextEncoder();
 
 /**

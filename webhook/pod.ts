@@ -108,8 +108,3 @@ export function parseWith<T extends TSchema>(schema: T, value: unknown, where: s
     where: `${where}${path}`,
   });
 }
-
-/** How a pod is called in texts: pods of controllers often have no name yet. */
-export function podTitle({ metadata }: Pod): string {
-  return metadata.name ?? `${metadata.generateName ?? ""}*`;
-}

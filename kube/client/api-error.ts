@@ -19,11 +19,6 @@ export function apiStatusOf(error: unknown): ApiStatus | undefined {
   return error instanceof CtrlmeshError ? refusals.get(error) : undefined;
 }
 
-/** Whether a create was refused because the name is taken (409 means a lost compare-and-swap otherwise). */
-export function isAlreadyExists(error: unknown): boolean {
-  return apiStatusOf(error)?.reason === "AlreadyExists";
-}
-
 export function isApiError(error: unknown, code: ErrorCode): boolean {
   return error instanceof CtrlmeshError && error.code === code;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { CtrlmeshError } from "#api/errors";
 import { FakeClock } from "#runtime/fake-clock";
-import { apiStatusOf, isAlreadyExists } from "./api-error.ts";
+import { apiStatusOf } from "./api-error.ts";
 import { eventually } from "./eventually.ts";
 import { respond, scriptedServer, status } from "./scripted-server.ts";
 
@@ -32,7 +32,7 @@ for (const { http, reason, code } of [
         assert.equal(error.code, code);
         assert.match(error.message, new RegExp(`GET /api/v1/namespaces/a/configmaps/b: no: ${reason}`));
         assert.equal(apiStatusOf(error)?.httpStatus, http);
-        assert.equal(isAlreadyExists(error), reason === "AlreadyExists");
+        assert.equal(apiStatusOf(error)?.reason, reason);
         return true;
       },
     );
