@@ -35,7 +35,8 @@ const confined: Record<string, (file: string) => boolean> = {
   "@kubernetes/client-node": (file) => file.startsWith("kube/client/") || file.startsWith("examples/"),
   "@peculiar/x509": (file) => file === "runtime/x509.ts",
   "node-forge": (file) => file === "runtime/x509.ts",
-  "@connectrpc/connect-node": (file) => file.startsWith("manager/control/") || file.endsWith(".test.ts"),
+  "@connectrpc/connect-node": (file) =>
+    file.startsWith("manager/control/") || file.startsWith("e2e/proxied/") || file.endsWith(".test.ts"),
   "prom-client": (file) => file === "runtime/metrics.ts",
 };
 

@@ -1,157 +1,25 @@
-import "reflect-metadata";
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import { after, before, test } from "node:test";
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
-import {
-  ControlService,
-  Grant,
-  HashFunction,
-  type ManagerMessage,
-  ManagerMessageSchema,
-  type ProxyMessage,
-  type SnapshotSchema,
-} from "#api/gen/ctrlmesh/v1/control_pb";
-import { type Authority, createAuthority, issueCertificate } from "#runtime/x509";
 import { type ControlPlane, startControlPlane } from "../cluster/control-plane.ts";
 import { type Kubectl, kubectl } from "../cluster/kubectl.ts";
-import { eventually, ProxiedOperator } from "./proxied-operator.ts";
+import { eventually, ProxiedOperator } from "../proxied/proxied-operator.ts";
+import { SnapshotManager } from "../proxied/snapshot-manager.ts";
 
 /** The proxy as a process between real clients and a real API server, whose audit log tells what got through. */
-
-/** A manager that certifies each proxy and sends to each stream the snapshot that the test has set. */
-class Manager implements AsyncDisposable {
-  readonly authority: Authority;
-  readonly #server: Http2SecureServer;
-  #snapshot: MessageInitShape<typeof SnapshotSchema> = {};
-  #revision = 0n;
-  #acked = 0n;
-  readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #streams = new Set<(message: ManagerMessage) => void>();
-
-  private constructor(authority: Authority, certificate: { cert: string; key: string }) {
-    this.authority = authority;
-    const adapter = connectNodeAdapter({
-      routes: (router) => {
-        router.service(ControlService, {
-          connect: (messages, { signal }) => this.#serve(messages, signal),
-        });
-      },
-    });
-    this.#server = createSecureServer(certificate, adapter).listen(0, "127.0.0.1");
-    this.#server.on("session", (session) => {
-      this.#sessions.add(session);
-      session.once("close", () => this.#sessions.delete(session));
-    });
-  }
-
-  static async listen(): Promise<Manager> {
-    const authority = await createAuthority({ commonName: "mesh", days: 1 });
-    const { certificatePem, privateKeyPem } = await issueCertificate(authority, {
-      commonName: "manager",
-      dnsNames: ["ctrlmesh-manager.ctrlmesh.svc"],
-      ipAddresses: [],
-      days: 1,
-      usage: "server",
-    });
-    const manager = new Manager(authority, { cert: certificatePem, key: privateKeyPem ?? "" });
-    await once(manager.#server, "listening");
-    return manager;
-  }
-
-  get port(): number {
-    const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  }
-
-  /** Everything of the teams is the shard's from now on; resolves when the proxy has said so. */
-  async grant(teams: readonly string[], fenced: readonly string[] = []): Promise<void> {
-    this.#revision++;
-    this.#snapshot = {
-      id: { term: 1n, revision: this.#revision },
-      shard: "shard-a",
-      grant: Grant.GRANTED,
-      hash: HashFunction.MURMUR3,
-      limits: [{ groups: ["*"], resources: ["*"], selector: `team in (${teams.join(",")})` }],
-      unfilteredResources: [{ group: "", resource: "namespaces" }],
-      unfilteredNamespaces: ["op"],
-      fence: { namespaces: [...fenced] },
-      epoch: this.#revision,
-    };
-    for (const send of this.#streams) send(this.#current());
-    await this.acked();
-  }
-
-  async acked(): Promise<void> {
-    await eventually(
-      () => this.#acked === this.#revision,
-      () => `no ack of revision ${this.#revision}`,
-    );
-  }
-
-  #current(): ManagerMessage {
-    return create(ManagerMessageSchema, { message: { case: "snapshot", value: this.#snapshot } });
-  }
-
-  async *#serve(messages: AsyncIterable<ProxyMessage>, signal: AbortSignal): AsyncGenerator<ManagerMessage> {
-    const queue: ManagerMessage[] = this.#revision > 0n ? [this.#current()] : [];
-    let wake = Promise.withResolvers<void>();
-    const send = (message: ManagerMessage) => {
-      queue.push(message);
-      wake.resolve();
-    };
-    this.#streams.add(send);
-    signal.addEventListener("abort", () => wake.resolve());
-    void this.#receive(messages, send).catch(() => undefined);
-    while (!signal.aborted) {
-      yield* queue.splice(0);
-      await wake.promise;
-      wake = Promise.withResolvers();
-    }
-    this.#streams.delete(send);
-  }
-
-  async #receive(
-    messages: AsyncIterable<ProxyMessage>,
-    send: (message: ManagerMessage) => void,
-  ): Promise<void> {
-    for await (const { message } of messages) {
-      if (message.case === "snapshotResult" && message.value.accepted) {
-        this.#acked = message.value.id?.revision ?? 0n;
-      } else if (message.case === "certificateRequest") {
-        const { certificatePem } = await issueCertificate(this.authority, {
-          commonName: "proxy",
-          dnsNames: ["kubernetes.default.svc"],
-          ipAddresses: ["127.0.0.1"],
-          days: 1,
-          usage: "server",
-          publicKeySpki: message.value.publicKeySpki,
-        });
-        const value = { certificateChainPem: certificatePem };
-        send(create(ManagerMessageSchema, { message: { case: "certificate", value } }));
-      }
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.close();
-    for (const session of this.#sessions) session.destroy();
-    await once(this.#server, "close");
-  }
-}
 
 const configMaps = "/api/v1/configmaps";
 const protobuf = { accept: "application/vnd.kubernetes.protobuf" };
 
-let manager: Manager;
+let manager: SnapshotManager;
 let plane: ControlPlane;
 let admin: Kubectl;
 let operator: ProxiedOperator;
 
 before(async () => {
-  [manager, plane] = await Promise.all([Manager.listen(), startControlPlane({ controllerManager: true })]);
+  [manager, plane] = await Promise.all([
+    SnapshotManager.listen(),
+    startControlPlane({ controllerManager: true }),
+  ]);
   admin = kubectl(plane.kubeconfig);
   const meshCaPem = manager.authority.certificatePem;
   operator = await ProxiedOperator.create({ plane, managerPort: manager.port, meshCaPem });
@@ -160,7 +28,7 @@ before(async () => {
     manifest(["a", "b", "c"].flatMap((team) => [team, `${team}/one-of-${team}`])),
   );
   operator.start();
-  await manager.grant(["a"]);
+  await manager.grantTeams(["a"]);
   await operator.untilReady();
 });
 
@@ -269,7 +137,7 @@ test("proxy: after a gain no watch and no page goes on from the previous view, a
   );
   assert.ok(json !== undefined && binary !== undefined);
   const old = await list("limit=1");
-  await manager.grant(["a", "b"], ["c"]);
+  await manager.grantTeams(["a", "b"], ["c"]);
   const events = (await Promise.all([json.toArray(), binary.toArray()])).map((chunks) =>
     Buffer.concat(chunks).toString("latin1"),
   );

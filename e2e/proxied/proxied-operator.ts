@@ -20,6 +20,11 @@ export interface ProxiedOperatorOptions {
   readonly managerPort: number;
   /** PEM of the authority of the manager's certificate and of the proxy's. */
   readonly meshCaPem: string;
+  /** host:port that the proxy takes for its API server; by default the control plane's. */
+  readonly upstream?: string;
+  /** More variables of the proxy's environment, and arguments of Node in front of the program. */
+  readonly environment?: Readonly<Record<string, string>>;
+  readonly nodeArguments?: readonly string[];
 }
 
 /** An answer read to its end. */
@@ -69,9 +74,9 @@ export class ProxiedOperator implements AsyncDisposable {
   }
 
   start(): void {
-    const { plane, managerPort } = this.#options;
+    const { plane, managerPort, upstream, environment, nodeArguments = [] } = this.#options;
     const file = (name: string) => join(plane.directory, name);
-    const child = spawn(process.execPath, [cli, "proxy"], {
+    const child = spawn(process.execPath, [...nodeArguments, cli, "proxy"], {
       stdio: ["ignore", "ignore", "pipe"],
       env: {
         POD_NAME: "op-0",
@@ -80,18 +85,29 @@ export class ProxiedOperator implements AsyncDisposable {
         CTRLMESH_APISERVER_PORT: String(this.#ports.apiserver),
         CTRLMESH_ADMIN_PORT: String(this.#ports.admin),
         CTRLMESH_MANAGER_ADDRESS: `127.0.0.1:${managerPort}`,
-        CTRLMESH_UPSTREAM: new URL(plane.url).host,
+        CTRLMESH_UPSTREAM: upstream ?? new URL(plane.url).host,
         CTRLMESH_CA_FILE: file("mesh-ca.crt"),
         CTRLMESH_CONTROL_TOKEN_FILE: file("operator-token"),
         CTRLMESH_UPSTREAM_CA_FILE: file("ca.crt"),
         CTRLMESH_SERVICE_ACCOUNT_TOKEN_FILE: file("operator-token"),
         CTRLMESH_STATE_DIR: file("proxy-state"),
+        ...environment,
       },
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
       this.#log += text;
     });
     this.#process = child;
+  }
+
+  /** Where clients reach the proxy, and what they send as bearer token. */
+  get endpoint(): { readonly port: number; readonly adminPort: number; readonly token: string } {
+    return { port: this.#ports.apiserver, adminPort: this.#ports.admin, token: this.#token };
+  }
+
+  /** Of the running proxy, for its memory and descriptors. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
   }
 
   async untilReady(): Promise<void> {
