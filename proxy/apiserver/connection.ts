@@ -3,10 +3,12 @@ import { CtrlmeshError, type ErrorCode, errorCodes, toCtrlmeshError } from "#api
 import { kubernetesStatus } from "#kube/wire/status";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import { RequestBody, ResponseFraming } from "../http1/framing.ts";
+import type { ContentListener } from "../http1/chunked.ts";
+import { RequestBody, ResponseFraming, type ResponseListener } from "../http1/framing.ts";
 import { GrowingBytes } from "../http1/growing-bytes.ts";
 import { type RequestHead, RequestHeadParser } from "../http1/head.ts";
 import { Relay, type RelayListener } from "../http1/relay.ts";
+import type { ResponseHead } from "../http1/response-head.ts";
 import type { UpstreamDialer } from "../http1/upstream.ts";
 import type { WriteBatch } from "../http1/write-batch.ts";
 import { countRefusal, type DataPlaneCounters, verbClassOf } from "./counters.ts";
@@ -15,6 +17,7 @@ import { putReply } from "./local-reply.ts";
 import type { Decision, Forward, Refuse, RequestFacts, Rules } from "./pipeline.ts";
 import type { RunningRequests } from "./running-requests.ts";
 import { refusedUpgrade } from "./upgrade.ts";
+import { putChunkedEnd } from "./watch-end.ts";
 
 /** Bytes of requests behind the running one that are kept; more stay in the kernel. */
 const pipelinedLimitBytes = 64 * 1024;
@@ -59,7 +62,7 @@ type Phase = "head" | "waiting" | "exchange" | "discard" | "tunnel" | "linger";
  * head is read when the response before it is over, so a local answer never overtakes one, and no bytes go
  * upstream under a decision that was made for an earlier state of the rules.
  */
-export class Connection implements RelayListener, ExchangeConnection {
+export class Connection implements RelayListener, ResponseListener, ExchangeConnection {
   readonly #deps: ConnectionDeps;
   readonly #relay: Relay;
   readonly #parser = new RequestHeadParser();
@@ -68,6 +71,8 @@ export class Connection implements RelayListener, ExchangeConnection {
   readonly #pending = new GrowingBytes();
   #phase: Phase = "head";
   #exchange: Exchange | undefined;
+  /** Whether both sides let the connection live on behind the running exchange. */
+  #keepsAlive = true;
   #hasPassedResponseBytes = false;
   #hasClientEnded = false;
   #hasUpstreamEnded = false;
@@ -208,8 +213,7 @@ export class Connection implements RelayListener, ExchangeConnection {
   }
 
   #decide(head: RequestHead, rules: Rules): Decision {
-    const { method, target, accept, upgrade } = head;
-    return this.#deps.decide({ method, target, accept, isUpgrade: upgrade !== undefined }, rules);
+    return this.#deps.decide(factsOf(head), rules);
   }
 
   #follow(head: RequestHead, decision: Forward | Refuse, rules: Rules, bytes: Buffer, start: number): void {
@@ -258,11 +262,12 @@ export class Connection implements RelayListener, ExchangeConnection {
 
   #forward(head: RequestHead, decision: Forward, { snapshot }: Rules, bytes: Buffer, start: number): void {
     const { running, counters } = this.#deps;
-    const exchange = new Exchange(head, decision, snapshot, { connection: this, counters });
+    const exchange = new Exchange(factsOf(head), decision, snapshot, { connection: this, counters });
     counters.requests[verbClassOf(decision.info.verb)][exchange.isLimited ? "filtered" : "forwarded"]++;
     running.add(exchange);
     this.#exchange = exchange;
     this.#phase = "exchange";
+    this.#keepsAlive = head.keepsAlive;
     this.#hasPassedResponseBytes = false;
     this.#body.begin(head);
     this.#response.begin(head.method === "HEAD", exchange.isUpgrade);
@@ -316,7 +321,7 @@ export class Connection implements RelayListener, ExchangeConnection {
         this.destroy();
         return;
       }
-      at = this.#response.take(bytes, at, length, exchange, this.#pass);
+      at = this.#response.take(bytes, at, length, this, this.#pass);
       if (this.#response.isTunnel && this.#phase === "exchange") this.#enterTunnel();
       if (exchange.watchEnd !== undefined) this.#endWatchIfPossible(exchange);
       if (this.#response.isDone) {
@@ -326,6 +331,21 @@ export class Connection implements RelayListener, ExchangeConnection {
       }
     }
   }
+
+  responseHead(head: ResponseHead): void {
+    const { status, contentType, contentEncoding, isChunked } = head;
+    this.#keepsAlive &&= head.keepsAlive;
+    this.#exchange?.answered({ status, contentType, contentEncoding, isStreamed: isChunked });
+  }
+
+  /** Only watches are followed event by event; all other bodies are skipped over in whole reads. */
+  get wantsContent(): boolean {
+    return this.#exchange?.wantsContent ?? false;
+  }
+
+  readonly responseContent: ContentListener = (bytes, start, end) => {
+    this.#exchange?.responseContent(bytes, start, end);
+  };
 
   readonly #pass = (bytes: Buffer, start: number, end: number): void => {
     this.#hasPassedResponseBytes = true;
@@ -343,7 +363,7 @@ export class Connection implements RelayListener, ExchangeConnection {
     const exchange = this.#exchange;
     if (exchange === undefined || !this.#body.isDone || !this.#response.isDone) return;
     this.#endExchange(true);
-    const isLast = !exchange.keepsAlive || this.#deps.rules().draining;
+    const isLast = !this.#keepsAlive || this.#deps.rules().draining;
     if (isLast || (this.#hasClientEnded && this.#pending.length === 0)) {
       this.#close();
       return;
@@ -409,7 +429,7 @@ export class Connection implements RelayListener, ExchangeConnection {
     }
     if (events === "not yet" || !this.#response.isBetweenChunks || exchange.watchEnd === undefined) return;
     const { status } = exchange.watchEnd;
-    events.putEnd(this.#relay.toClient, status);
+    putChunkedEnd(this.#relay.toClient, status === undefined ? undefined : events.errorEvent(status));
     if (status === undefined) this.#deps.counters.watchesEnded++;
     else this.#deps.counters.watchesExpired++;
     this.#endExchange(true);
@@ -443,7 +463,7 @@ export class Connection implements RelayListener, ExchangeConnection {
   #failExchange(exchange: Exchange, refusal: Refuse): void {
     this.#endExchange(false);
     this.#relay.destroyUpstream();
-    const { accept, method } = exchange.head;
+    const { accept, method } = exchange.request;
     this.#answer(
       { ...refusal, info: exchange.info },
       { accept, isHeadRequest: method === "HEAD", closes: true },
@@ -485,6 +505,10 @@ export class Connection implements RelayListener, ExchangeConnection {
     this.#pending.detach();
     this.#deps.closed();
   }
+}
+
+function factsOf({ method, target, accept, upgrade }: RequestHead): RequestFacts {
+  return { method, target, accept, isUpgrade: upgrade !== undefined };
 }
 
 function localRefusal(code: ErrorCode, message: string): Refuse {

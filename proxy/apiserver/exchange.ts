@@ -1,19 +1,17 @@
 import type { RequestInfo } from "#kube/wire/request-info";
 import type { KubernetesStatus } from "#kube/wire/status";
-import type { ResponseListener } from "../http1/framing.ts";
-import type { RequestHead } from "../http1/head.ts";
-import type { ResponseHead } from "../http1/response-head.ts";
+import type { ContentListener } from "../http1/chunked.ts";
 import type { CompiledSnapshot } from "../snapshot.ts";
 import { countResponse, type DataPlaneCounters } from "./counters.ts";
-import type { Forward } from "./pipeline.ts";
+import type { Forward, RequestFacts } from "./pipeline.ts";
 import type { RunningRequest } from "./running-requests.ts";
-import { WatchEvents } from "./watch-end.ts";
+import { type AnswerHead, WatchEvents } from "./watch-end.ts";
 
-/** What an exchange asks of the connection that it runs on. */
+/** What an exchange asks of the connection, or the stream of one, that it runs on. */
 export interface ExchangeConnection {
   /** The watch is to end at the next place where it can; `finish` says with what. */
   watchEndAsked(): void;
-  /** Cuts both sides. */
+  /** Cuts both sides of the exchange, so that the client sees an error. */
   destroy(): void;
 }
 
@@ -22,26 +20,29 @@ export interface WatchEnd {
   readonly status: KubernetesStatus | undefined;
 }
 
-/** One request that went upstream, until its response is over. It keeps the snapshot that it was decided under. */
-export class Exchange implements RunningRequest, ResponseListener {
-  readonly head: RequestHead;
+/**
+ * One request that went upstream, until its response is over, whichever protocol carries it. It keeps the snapshot
+ * that it was decided under.
+ */
+export class Exchange implements RunningRequest {
+  readonly request: RequestFacts;
   readonly info: RequestInfo;
   readonly mutates: boolean;
   readonly isLimited: boolean;
   readonly snapshot: CompiledSnapshot | undefined;
   readonly #connection: ExchangeConnection;
   readonly #counters: DataPlaneCounters;
-  #responseHead: ResponseHead | undefined;
+  #status: number | undefined;
   #events: WatchEvents | undefined;
   #watchEnd: WatchEnd | undefined;
 
   constructor(
-    head: RequestHead,
+    request: RequestFacts,
     decision: Forward,
     snapshot: CompiledSnapshot | undefined,
     owner: { readonly connection: ExchangeConnection; readonly counters: DataPlaneCounters },
   ) {
-    this.head = head;
+    this.request = request;
     this.info = decision.info;
     this.mutates = decision.mutates;
     this.isLimited = decision.limited !== undefined;
@@ -51,35 +52,25 @@ export class Exchange implements RunningRequest, ResponseListener {
   }
 
   get isUpgrade(): boolean {
-    return this.head.upgrade !== undefined;
+    return this.request.isUpgrade;
   }
 
   get isWatch(): boolean {
     return this.info.verb === "watch";
   }
 
-  /** Whether the final head of the response has come. */
-  get hasResponse(): boolean {
-    return this.#responseHead !== undefined;
-  }
-
-  /** Whether both sides let the connection live on. */
-  get keepsAlive(): boolean {
-    return this.head.keepsAlive && (this.#responseHead?.keepsAlive ?? true);
-  }
-
-  /** Only watches are followed event by event; all other bodies are skipped over in whole reads. */
+  /** Whether the body is a watch's, whose events are followed. */
   get wantsContent(): boolean {
     return this.#events !== undefined;
   }
 
-  responseHead(head: ResponseHead): void {
-    this.#responseHead = head;
+  answered(head: AnswerHead): void {
+    this.#status = head.status;
     countResponse(this.#counters, head.status);
     if (this.isWatch) this.#events = WatchEvents.of(head);
   }
 
-  readonly responseContent = (bytes: Buffer, start: number, end: number): void => {
+  readonly responseContent: ContentListener = (bytes, start, end) => {
     this.#events?.push(bytes, start, end);
   };
 
@@ -96,13 +87,13 @@ export class Exchange implements RunningRequest, ResponseListener {
 
   /** The end that was asked for; undefined when none was, or when the answer turned out to be an error of its own. */
   get watchEnd(): WatchEnd | undefined {
-    const status = this.#responseHead?.status ?? 200;
+    const status = this.#status ?? 200;
     return status === 200 || status === 101 ? this.#watchEnd : undefined;
   }
 
   /** The events, when one of ours may stand behind them now. "never": this answer can't be followed. */
   get endableEvents(): WatchEvents | "not yet" | "never" {
-    if (this.#responseHead === undefined) return "not yet";
+    if (this.#status === undefined) return "not yet";
     if (this.#events === undefined) return "never";
     return this.#events.isBetweenEvents ? this.#events : "not yet";
   }
