@@ -6,27 +6,37 @@ import {
   cacheDirectory,
   etcdBinary,
   etcdVersion,
-  type KubernetesBinary,
+  kubernetesBinaries,
   kubernetesBinary,
-  kubernetesVersion,
-  olderKubectlVersion,
+  missingBinaries,
 } from "./versions.ts";
 
 /**
- * Builds etcd, kube-apiserver, kube-controller-manager and kubectl from Go modules into the cache; what is
- * there already is left alone. Needs `go`. Cold: about 6 minutes on 2 cores.
+ * Builds etcd, and kube-apiserver, kube-controller-manager and kubectl of each version, from Go modules into the
+ * cache; what is there already is left alone. Needs `go`. Cold: about 6 minutes a version on 2 cores.
  *
+ * @param versions Kubernetes versions without the "v", as the module proxy has them
  * @param say called with one line per step
  * @throws CHILD_PROCESS_FAILED with the end of the compiler's output
  */
-export function buildControlPlane(say: (line: string) => void): void {
-  buildEtcd(say);
-  buildKubernetes(kubernetesVersion, ["kube-apiserver", "kube-controller-manager", "kubectl"], say);
-  buildKubernetes(olderKubectlVersion, ["kubectl"], say);
+export function buildControlPlane(versions: readonly string[], say: (line: string) => void): void {
+  mkdirSync(cacheDirectory, { recursive: true });
+  const steps = missingBinaries(versions).length;
+  let step = 0;
+  const built: Progress = (what, build) => {
+    const startMs = performance.now();
+    say(`[${++step}/${steps}] building ${what}`);
+    build();
+    say(`[${step}/${steps}] built ${what} in ${((performance.now() - startMs) / 1000).toFixed(0)} s`);
+  };
+  if (!existsSync(etcdBinary())) buildEtcd(built);
+  for (const version of versions) buildKubernetes(version, built);
 }
 
-function buildEtcd(say: (line: string) => void): void {
-  if (existsSync(etcdBinary())) return;
+/** Tells of a step before and after it. */
+type Progress = (what: string, build: () => void) => void;
+
+function buildEtcd(built: Progress): void {
   const source = join(cacheDirectory, `etcd-${etcdVersion}`, "src");
   mkdirSync(source, { recursive: true });
   writeFileSync(
@@ -37,30 +47,29 @@ function buildEtcd(say: (line: string) => void): void {
     join(source, "main.go"),
     'package main\n\nimport (\n\t"os"\n\n\t"go.etcd.io/etcd/server/v3/etcdmain"\n)\n\nfunc main() { etcdmain.Main(os.Args) }\n',
   );
-  say(`building etcd ${etcdVersion}`);
-  go(["mod", "tidy"], source);
-  compile(source, ".", etcdBinary(), "-s -w");
+  built(`etcd ${etcdVersion}`, () => {
+    go(["mod", "tidy"], source);
+    compile(source, ".", etcdBinary(), "-s -w");
+  });
 }
 
-function buildKubernetes(
-  version: string,
-  names: readonly KubernetesBinary[],
-  say: (line: string) => void,
-): void {
-  const wanted = names.filter((name) => !existsSync(kubernetesBinary(name, version)));
+function buildKubernetes(version: string, built: Progress): void {
+  const wanted = kubernetesBinaries.filter((name) => !existsSync(kubernetesBinary(name, version)));
   if (wanted.length === 0) return;
   const source = join(cacheDirectory, `kubernetes-${version}`, "src", "kubernetes");
   mkdirSync(source, { recursive: true });
-  writeModule(source, version, names);
+  writeModule(source, version);
   go(["mod", "tidy"], source);
   for (const name of wanted) {
-    say(`building ${name} ${version}`);
-    compile(source, `k8s.io/kubernetes/cmd/${name}`, kubernetesBinary(name, version), linkerFlags(version));
+    const binary = kubernetesBinary(name, version);
+    built(`${name} ${version}`, () =>
+      compile(source, `k8s.io/kubernetes/cmd/${name}`, binary, linkerFlags(version)),
+    );
   }
 }
 
 /** A module that requires Kubernetes and takes its staging modules as published: v1.MINOR.PATCH is v0.MINOR.PATCH there. */
-function writeModule(source: string, version: string, names: readonly KubernetesBinary[]): void {
+function writeModule(source: string, version: string): void {
   const download = go(["mod", "download", "-json", `k8s.io/kubernetes@v${version}`], source, false);
   const { Dir: folder } = JSON.parse(download) as { Dir: string };
   const upstream = readFileSync(join(folder, "go.mod"), "utf8");
@@ -71,7 +80,7 @@ function writeModule(source: string, version: string, names: readonly Kubernetes
     join(source, "go.mod"),
     `module ctrlmesh.local/kubernetes\n\ngo ${goVersion}\n\nrequire k8s.io/kubernetes v${version}\n\n${replaces.join("\n")}\n`,
   );
-  const imports = names.map((name) => `\t_ "k8s.io/kubernetes/cmd/${name}"`).join("\n");
+  const imports = kubernetesBinaries.map((name) => `\t_ "k8s.io/kubernetes/cmd/${name}"`).join("\n");
   writeFileSync(join(source, "tools.go"), `//go:build tools\n\npackage tools\n\nimport (\n${imports}\n)\n`);
 }
 

@@ -1,35 +1,50 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { request } from "node:https";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CtrlmeshError } from "#api/errors";
-import { createAuthority, issueCertificate } from "#runtime/x509";
-import { etcdBinary, kubernetesBinary } from "./versions.ts";
+import { checkFeatureGates, type FeatureGates, featureGateArguments } from "./feature-gates.ts";
+import { type Credentials, writeKeys, writeKubeconfig } from "./keys.ts";
+import { freePort, Processes } from "./processes.ts";
+import { etcdBinary, kubernetesBinary, kubernetesVersion, missingBinaries } from "./versions.ts";
 
 export interface ControlPlaneOptions {
-  /** More arguments of kube-apiserver. */
+  /** Kubernetes version without the "v"; it must be built. Default: the newest that the tests run. */
+  readonly version?: string;
+  /** How many kube-apiservers share the etcd. Default 1. */
+  readonly apiServers?: number;
+  /** More arguments of each kube-apiserver. */
   readonly apiserverArgs?: readonly string[];
-  readonly featureGates?: Readonly<Record<string, boolean>>;
+  readonly featureGates?: FeatureGates;
   /** Start kube-controller-manager too: service accounts, garbage collection, workloads. */
   readonly controllerManager?: boolean;
+  /** More arguments of kube-controller-manager. */
+  readonly controllerManagerArgs?: readonly string[];
 }
 
-/** etcd and a real kube-apiserver on loopback, with an admin of system:masters. */
+/** etcd and real kube-apiservers on loopback, with an admin of system:masters. */
 export interface ControlPlane extends AsyncDisposable {
+  readonly version: string;
+  /** Of the first API server; the kubeconfig and kube-controller-manager use it. */
   readonly url: string;
+  /** Of each API server, in the order of their start. All have the same certificate and know the same tokens. */
+  readonly urls: readonly string[];
   /** Path of the admin's kubeconfig. */
   readonly kubeconfig: string;
   readonly caPem: string;
   /** Folder that holds logs, keys and data; removed at the end. */
   readonly directory: string;
-  /** The audit log so far: one event a line was written (level Metadata, stage ResponseComplete). */
+  /** Process ids of all that runs now. */
+  pids(): number[];
+  /** The audit log so far, of one API server after the other (level Metadata, stage ResponseComplete). */
   auditEvents(): unknown[];
-  /** Kills kube-apiserver and starts it again on the same port with the same etcd. */
-  restartApiServer(): Promise<void>;
+  /**
+   * Ends one kube-apiserver and starts it again on the same port with the same etcd.
+   *
+   * @param index of its URL in `urls`; default 0
+   * @param signal SIGKILL (default): connections are cut; SIGTERM: it ends requests and watches in good order
+   */
+  restartApiServer(index?: number, signal?: "SIGKILL" | "SIGTERM"): Promise<void>;
 }
 
 const startTimeoutMs = 60_000;
@@ -37,68 +52,113 @@ const startTimeoutMs = 60_000;
 /**
  * Boots a control plane. Everything it makes lies in one temporary folder.
  *
- * @throws TIMEOUT when the API server is not ready within 60 s, with the end of its log
+ * @throws FILE_UNREADABLE when a binary is not built; INVALID_SETTING for a feature gate that this version does
+ *   not know; TIMEOUT when an API server is not ready within 60 s, with the end of its log
  */
 export async function startControlPlane(options: ControlPlaneOptions = {}): Promise<ControlPlane> {
+  const { version = kubernetesVersion, apiServers: count = 1, featureGates = {} } = options;
+  requireBinaries(version);
+  checkFeatureGates(version, featureGates);
+  await using stack = new AsyncDisposableStack();
   const directory = mkdtempSync(join(tmpdir(), "ctrlmesh-control-plane-"));
+  stack.defer(() => rmSync(directory, { recursive: true, force: true }));
   const processes = new Processes(join(directory, "log"));
-  const [etcdClient, etcdPeer, apiPort] = await Promise.all([freePort(), freePort(), freePort()]);
-  const { caPem, clientCertificate, clientKey } = await writeKeys(directory);
-  const url = `https://127.0.0.1:${apiPort}`;
-  const kubeconfig = writeKubeconfig(directory, { url, caPem, clientCertificate, clientKey });
+  stack.defer(() => processes.stopAll());
 
-  processes.start("etcd", etcdBinary(), [
-    `--data-dir=${directory}/etcd`,
-    `--listen-client-urls=http://127.0.0.1:${etcdClient}`,
-    `--advertise-client-urls=http://127.0.0.1:${etcdClient}`,
-    `--listen-peer-urls=http://127.0.0.1:${etcdPeer}`,
-    `--initial-advertise-peer-urls=http://127.0.0.1:${etcdPeer}`,
-    `--initial-cluster=default=http://127.0.0.1:${etcdPeer}`,
-    "--unsafe-no-fsync",
-  ]);
-  const apiserverArgs = argumentsOf(directory, etcdClient, apiPort, options);
-  const startApiServer = async (): Promise<void> => {
-    processes.start("kube-apiserver", kubernetesBinary("kube-apiserver"), apiserverArgs);
-    await ready(url, { caPem, clientCertificate, clientKey }, processes);
+  const admin = await writeKeys(directory);
+  writeFileSync(join(directory, "audit-policy.yaml"), auditPolicy);
+  const etcdUrl = await startEtcd(processes, directory);
+  const ports = await Promise.all(Array.from({ length: count }, freePort));
+  const urls = ports.map((port) => `https://127.0.0.1:${port}`);
+  const startApiServer = async (index: number): Promise<void> => {
+    const name = apiServerName(index);
+    const args = apiServerArguments({ directory, etcdUrl, port: ports[index] ?? 0, index, options });
+    processes.start(name, kubernetesBinary("kube-apiserver", version), args);
+    await ready({ name, url: urls[index] ?? "" }, admin, processes);
   };
-  const stop = async (): Promise<void> => {
-    await processes.stop();
-    rmSync(directory, { recursive: true, force: true });
-  };
-  try {
-    await startApiServer();
-    if (options.controllerManager === true) startControllerManager(processes, directory, kubeconfig);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  // One after the other: the first one makes what they share.
+  for (const index of urls.keys()) await startApiServer(index);
+  const url = urls[0] ?? "";
+  const kubeconfig = writeKubeconfig(directory, url, admin);
+  if (options.controllerManager === true)
+    startControllerManager(processes, {
+      directory,
+      kubeconfig,
+      version,
+      args: options.controllerManagerArgs,
+    });
+  const running = stack.move();
   return {
+    version,
     url,
+    urls,
     kubeconfig,
-    caPem,
+    caPem: admin.caPem,
     directory,
-    auditEvents: () =>
-      readFileSync(join(directory, "audit.log"), "utf8")
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line): unknown => JSON.parse(line)),
-    restartApiServer: async () => {
-      await processes.stop("kube-apiserver");
-      await startApiServer();
+    pids: () => processes.pids(),
+    auditEvents: () => urls.flatMap((_, index) => readEvents(auditLog(directory, index))),
+    restartApiServer: async (index = 0, signal = "SIGKILL") => {
+      await processes.stop(apiServerName(index), signal);
+      await startApiServer(index);
     },
-    [Symbol.asyncDispose]: stop,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 
-function argumentsOf(
-  directory: string,
-  etcdPort: number,
-  port: number,
-  options: ControlPlaneOptions,
-): string[] {
-  const gates = Object.entries(options.featureGates ?? {}).map(([name, on]) => `${name}=${on}`);
+function requireBinaries(version: string): void {
+  const missing = missingBinaries([version]);
+  if (missing.length === 0) return;
+  throw new CtrlmeshError("FILE_UNREADABLE", {
+    what: `Kubernetes ${version} is not built: ${missing.join(", ")}`,
+    hint: `npm run cluster -- build --version ${version}`,
+  });
+}
+
+const auditPolicy =
+  "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules: [{level: Metadata}]\n";
+
+function apiServerName(index: number): string {
+  return index === 0 ? "kube-apiserver" : `kube-apiserver-${index}`;
+}
+
+function auditLog(directory: string, index: number): string {
+  return join(directory, index === 0 ? "audit.log" : `audit-${index}.log`);
+}
+
+function readEvents(path: string): unknown[] {
+  if (!existsSync(path)) return [];
+  const lines = readFileSync(path, "utf8").split("\n");
+  // What follows the last line feed is being written.
+  return lines.slice(0, -1).flatMap((line): unknown[] => (line === "" ? [] : [JSON.parse(line)]));
+}
+
+async function startEtcd(processes: Processes, directory: string): Promise<string> {
+  const [client, peer] = (await Promise.all([freePort(), freePort()])).map(
+    (port) => `http://127.0.0.1:${port}`,
+  );
+  processes.start("etcd", etcdBinary(), [
+    `--data-dir=${directory}/etcd`,
+    `--listen-client-urls=${client}`,
+    `--advertise-client-urls=${client}`,
+    `--listen-peer-urls=${peer}`,
+    `--initial-advertise-peer-urls=${peer}`,
+    `--initial-cluster=default=${peer}`,
+    "--unsafe-no-fsync",
+  ]);
+  return client ?? "";
+}
+
+interface ApiServerFacts {
+  readonly directory: string;
+  readonly etcdUrl: string;
+  readonly port: number;
+  readonly index: number;
+  readonly options: ControlPlaneOptions;
+}
+
+function apiServerArguments({ directory, etcdUrl, port, index, options }: ApiServerFacts): string[] {
   return [
-    `--etcd-servers=http://127.0.0.1:${etcdPort}`,
+    `--etcd-servers=${etcdUrl}`,
     "--bind-address=127.0.0.1",
     `--secure-port=${port}`,
     `--tls-cert-file=${directory}/apiserver.crt`,
@@ -111,98 +171,44 @@ function argumentsOf(
     "--authorization-mode=Node,RBAC",
     "--allow-privileged=true",
     `--audit-policy-file=${directory}/audit-policy.yaml`,
-    `--audit-log-path=${directory}/audit.log`,
+    `--audit-log-path=${auditLog(directory, index)}`,
     "--audit-log-mode=blocking-strict",
-    ...(gates.length === 0 ? [] : [`--feature-gates=${gates.join(",")}`]),
+    ...featureGateArguments(options.featureGates ?? {}),
     ...(options.apiserverArgs ?? []),
   ];
 }
 
-function startControllerManager(processes: Processes, directory: string, kubeconfig: string): void {
-  processes.start("kube-controller-manager", kubernetesBinary("kube-controller-manager"), [
+interface ControllerManagerFacts {
+  readonly directory: string;
+  readonly kubeconfig: string;
+  readonly version: string;
+  readonly args: readonly string[] | undefined;
+}
+
+function startControllerManager(processes: Processes, facts: ControllerManagerFacts): void {
+  const { directory, kubeconfig, version, args = [] } = facts;
+  processes.start("kube-controller-manager", kubernetesBinary("kube-controller-manager", version), [
     `--kubeconfig=${kubeconfig}`,
     `--service-account-private-key-file=${directory}/sa.key`,
     `--root-ca-file=${directory}/ca.crt`,
     "--leader-elect=false",
     "--secure-port=0",
+    ...args,
   ]);
 }
 
-interface Credentials {
-  readonly caPem: string;
-  readonly clientCertificate: string;
-  readonly clientKey: string;
-}
-
-async function writeKeys(directory: string): Promise<Credentials> {
-  const authority = await createAuthority({ commonName: "cluster-ca", days: 30 });
-  const server = await issueCertificate(authority, {
-    commonName: "kube-apiserver",
-    dnsNames: ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"],
-    ipAddresses: ["127.0.0.1", "10.96.0.1"],
-    days: 30,
-    usage: "server",
-  });
-  const admin = await issueCertificate(authority, {
-    commonName: "admin",
-    organization: "system:masters",
-    dnsNames: [],
-    ipAddresses: [],
-    days: 30,
-    usage: "client",
-  });
-  const account = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const files: Record<string, string> = {
-    "ca.crt": authority.certificatePem,
-    "apiserver.crt": server.certificatePem,
-    "apiserver.key": server.privateKeyPem ?? "",
-    "sa.key": account.privateKey.export({ type: "sec1", format: "pem" }).toString(),
-    "sa.pub": account.publicKey.export({ type: "spki", format: "pem" }).toString(),
-    "audit-policy.yaml":
-      "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules: [{level: Metadata}]\n",
-  };
-  for (const [name, text] of Object.entries(files))
-    writeFileSync(join(directory, name), text, { mode: 0o600 });
-  return {
-    caPem: authority.certificatePem,
-    clientCertificate: admin.certificatePem,
-    clientKey: admin.privateKeyPem ?? "",
-  };
-}
-
-function writeKubeconfig(directory: string, admin: Credentials & { url: string }): string {
-  const base64 = (text: string): string => Buffer.from(text).toString("base64");
-  const path = join(directory, "admin.kubeconfig");
-  const config = {
-    apiVersion: "v1",
-    kind: "Config",
-    "current-context": "test",
-    clusters: [
-      { name: "test", cluster: { server: admin.url, "certificate-authority-data": base64(admin.caPem) } },
-    ],
-    users: [
-      {
-        name: "admin",
-        user: {
-          "client-certificate-data": base64(admin.clientCertificate),
-          "client-key-data": base64(admin.clientKey),
-        },
-      },
-    ],
-    contexts: [{ name: "test", context: { cluster: "test", user: "admin" } }],
-  };
-  writeFileSync(path, JSON.stringify(config), { mode: 0o600 });
-  return path;
-}
-
-async function ready(url: string, credentials: Credentials, processes: Processes): Promise<void> {
+async function ready(
+  { name, url }: { readonly name: string; readonly url: string },
+  admin: Credentials,
+  processes: Processes,
+): Promise<void> {
   const deadline = performance.now() + startTimeoutMs;
-  while (performance.now() < deadline && processes.isRunning("kube-apiserver")) {
-    if ((await statusOf(`${url}/readyz`, credentials)) === 200) return;
+  while (performance.now() < deadline && processes.isRunning(name)) {
+    if ((await statusOf(`${url}/readyz`, admin)) === 200) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new CtrlmeshError("TIMEOUT", {
-    what: `kube-apiserver is not ready: ${processes.logOf("kube-apiserver").slice(-1500)}`,
+    what: `${name} is not ready: ${processes.logOf(name).slice(-1500)}`,
   });
 }
 
@@ -225,56 +231,4 @@ function statusOf(url: string, credentials: Credentials): Promise<number> {
     call.on("error", () => resolve(0));
     call.end();
   });
-}
-
-/** Named child processes, each with a log file; they die with this process group. */
-class Processes {
-  readonly #logs: string;
-  readonly #running = new Map<string, ChildProcess>();
-
-  constructor(logs: string) {
-    this.#logs = logs;
-    mkdirSync(logs, { recursive: true });
-  }
-
-  start(name: string, binary: string, args: readonly string[]): void {
-    const log = openSync(join(this.#logs, `${name}.log`), "a");
-    const child = spawn(binary, args, { stdio: ["ignore", log, log] });
-    child.on("error", () => this.#running.delete(name));
-    child.on("exit", () => {
-      if (this.#running.get(name) === child) this.#running.delete(name);
-    });
-    this.#running.set(name, child);
-  }
-
-  isRunning(name: string): boolean {
-    return this.#running.has(name);
-  }
-
-  logOf(name: string): string {
-    return readFileSync(join(this.#logs, `${name}.log`), "utf8");
-  }
-
-  /** Stops one, or all in reverse order of their start. */
-  async stop(name?: string): Promise<void> {
-    const names = name === undefined ? [...this.#running.keys()].reverse() : [name];
-    for (const one of names) {
-      const child = this.#running.get(one);
-      if (child === undefined) continue;
-      const gone = once(child, "exit");
-      child.kill("SIGKILL");
-      await gone;
-    }
-  }
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return typeof address === "object" && address !== null ? address.port : 0;
 }

@@ -1,38 +1,88 @@
 import { once } from "node:events";
-import { toCtrlmeshError } from "#api/errors";
+import { errorCodes, toCtrlmeshError } from "#api/errors";
+import { type RunningPlane, recordPlane, runningPlanes, startInBackground, stopPlane } from "./background.ts";
 import { buildControlPlane } from "./build.ts";
+import { type Command, parseCommand, usage } from "./command-line.ts";
 import { startControlPlane } from "./control-plane.ts";
-import { missingBinaries } from "./versions.ts";
+import { kubernetesVersion, missingBinaries, testedVersions } from "./versions.ts";
 
-const usage = `npm run cluster -- build    build etcd, kube-apiserver, kube-controller-manager and kubectl (once)
-npm run cluster -- missing  list what is not built yet; exit 1 when something is missing
-npm run cluster -- start    boot a control plane, print its kubeconfig, stop on Ctrl-C`;
-
-async function run(command: string | undefined): Promise<number> {
-  switch (command) {
+async function run(command: Command): Promise<number> {
+  switch (command.name) {
+    case "help":
+      console.log(usage);
+      return 0;
     case "build":
-      buildControlPlane((line) => console.error(line));
+      return build(command);
+    case "missing":
+      return missing(command);
+    case "start":
+      return await start(command);
+    case "stop":
+      return await stop(command);
+    case "list":
+      print(command, runningPlanes());
       return 0;
-    case "missing": {
-      const missing = missingBinaries();
-      for (const path of missing) console.log(path);
-      return missing.length === 0 ? 0 : 1;
-    }
-    case "start": {
-      await using plane = await startControlPlane({ controllerManager: true });
-      console.log(plane.kubeconfig);
-      await Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
-      return 0;
-    }
-    default:
-      console.error(usage);
-      return 2;
   }
 }
 
+function build(command: Command): number {
+  const { versions, output } = withDefault(command);
+  buildControlPlane(versions, (line) => console.error(line));
+  if (output === "json") console.log(JSON.stringify({ versions }));
+  return 0;
+}
+
+function missing(command: Command): number {
+  const { versions, output } = withDefault(command);
+  const paths = missingBinaries(versions);
+  if (output === "json") console.log(JSON.stringify({ missing: paths }));
+  else for (const path of paths) console.log(path);
+  return paths.length === 0 ? 0 : 1;
+}
+
+async function start(command: Command): Promise<number> {
+  const { featureGates, apiServers, background } = command;
+  const version = command.versions[0] ?? kubernetesVersion;
+  if (background) {
+    const gates = Object.entries(featureGates).map(([name, on]) => `--feature-gate=${name}=${on}`);
+    const args = ["start", `--version=${version}`, `--api-servers=${apiServers}`, ...gates];
+    print(command, [await startInBackground(args)]);
+    return 0;
+  }
+  const interrupted = Promise.race(["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => once(process, signal)));
+  await using plane = await startControlPlane({ version, featureGates, apiServers, controllerManager: true });
+  using _record = recordPlane(plane);
+  print(
+    command,
+    runningPlanes().filter(({ owner }) => owner.pid === process.pid),
+  );
+  await interrupted;
+  return 0;
+}
+
+async function stop(command: Command): Promise<number> {
+  const planes = runningPlanes();
+  await Promise.all(planes.map(stopPlane));
+  if (command.output === "json") console.log(JSON.stringify({ stopped: planes }));
+  else console.error(planes.length === 1 ? "1 control plane ended" : `${planes.length} control planes ended`);
+  return 0;
+}
+
+function print({ name, output }: Command, planes: readonly RunningPlane[]): void {
+  if (output === "json") console.log(JSON.stringify(name === "list" ? { running: planes } : planes[0]));
+  else if (name === "list")
+    for (const { version, urls, kubeconfig } of planes) console.log(version, urls.join(","), kubeconfig);
+  else for (const { kubeconfig } of planes) console.log(kubeconfig);
+}
+
+function withDefault(command: Command): Command {
+  return command.versions.length > 0 ? command : { ...command, versions: testedVersions };
+}
+
 try {
-  process.exitCode = await run(process.argv[2]);
+  process.exitCode = await run(parseCommand(process.argv.slice(2)));
 } catch (error) {
-  console.error(toCtrlmeshError(error).message);
-  process.exitCode = 1;
+  const { code, message } = toCtrlmeshError(error);
+  console.error(message);
+  process.exitCode = errorCodes[code].exitCode;
 }

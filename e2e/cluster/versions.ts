@@ -4,14 +4,21 @@ import { join } from "node:path";
 
 /** Versions of the real parts that the tests run, without the "v". */
 export const kubernetesVersion = process.env.CTRLMESH_KUBERNETES_VERSION ?? "1.36.3";
-/** A kubectl two minor versions behind, for the skew that users have. */
-export const olderKubectlVersion = "1.34.4";
+/**
+ * Two minor versions behind, the skew that users have: its API server serves no MutatingAdmissionPolicy v1 and
+ * knows no sharded lists.
+ */
+export const olderKubernetesVersion = "1.34.4";
 export const etcdVersion = "3.7.3";
+
+/** What the tests run, newest first. */
+export const testedVersions: readonly string[] = [kubernetesVersion, olderKubernetesVersion];
 
 /** Built binaries are kept here, by version. */
 export const cacheDirectory = process.env.CTRLMESH_CACHE ?? join(homedir(), ".cache", "ctrlmesh");
 
-export type KubernetesBinary = "kube-apiserver" | "kube-controller-manager" | "kubectl";
+export const kubernetesBinaries = ["kube-apiserver", "kube-controller-manager", "kubectl"] as const;
+export type KubernetesBinary = (typeof kubernetesBinaries)[number];
 
 export function kubernetesBinary(name: KubernetesBinary, version = kubernetesVersion): string {
   return join(cacheDirectory, `kubernetes-${version}`, "bin", name);
@@ -21,13 +28,11 @@ export function etcdBinary(): string {
   return join(cacheDirectory, `etcd-${etcdVersion}`, "etcd");
 }
 
-/** What a control plane needs and the cache does not hold yet. */
-export function missingBinaries(): string[] {
-  return [
+/** What control planes of these versions need and the cache does not hold yet. */
+export function missingBinaries(versions: readonly string[] = testedVersions): string[] {
+  const wanted = [
     etcdBinary(),
-    kubernetesBinary("kube-apiserver"),
-    kubernetesBinary("kube-controller-manager"),
-    kubernetesBinary("kubectl"),
-    kubernetesBinary("kubectl", olderKubectlVersion),
-  ].filter((path) => !existsSync(path));
+    ...versions.flatMap((version) => kubernetesBinaries.map((name) => kubernetesBinary(name, version))),
+  ];
+  return wanted.filter((path) => !existsSync(path));
 }

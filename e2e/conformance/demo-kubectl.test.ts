@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { kubectl } from "../cluster/kubectl.ts";
-import { kubernetesVersion, olderKubectlVersion } from "../cluster/versions.ts";
+import { kubernetesVersion, olderKubernetesVersion } from "../cluster/versions.ts";
 import { eventually } from "../flow/eventually.ts";
 
 /** What a user does with kubectl after `npm run demo -- --keep`, with a new kubectl and an older one. */
@@ -41,7 +41,7 @@ after(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-for (const version of [kubernetesVersion, olderKubectlVersion]) {
+for (const version of [kubernetesVersion, olderKubernetesVersion]) {
   const scratch = `scratch-${version.replaceAll(".", "-")}`;
   const configMap = (value: string): string =>
     JSON.stringify({

@@ -5,7 +5,7 @@ import { type DevCluster, startCluster } from "#devcluster/cluster";
 import { silentLog } from "#runtime/log";
 import { type ControlPlane, startControlPlane } from "../cluster/control-plane.ts";
 import { type Kubectl, type KubectlOutput, kubectl } from "../cluster/kubectl.ts";
-import { kubernetesVersion, olderKubectlVersion } from "../cluster/versions.ts";
+import { kubernetesVersion, olderKubernetesVersion } from "../cluster/versions.ts";
 import { type KubectlStep, kubectlSteps } from "./kubectl-steps.ts";
 
 /** kubectl against the embedded API server: each step as on a real one, with the newest kubectl and an older one. */
@@ -56,7 +56,7 @@ function lasting({ stdout, stderr }: KubectlOutput): string {
     .replace(/ +$/gm, "");
 }
 
-const versions = [kubernetesVersion, olderKubectlVersion];
+const versions = [kubernetesVersion, olderKubernetesVersion];
 
 for (const version of versions) {
   test(`kubectl ${version}: every step ends as stated and prints what it prints on a real API server`, async (context) => {
