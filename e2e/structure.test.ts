@@ -21,6 +21,7 @@ const edges: Record<string, { static: readonly string[]; dynamic?: readonly stri
   devcluster: { static: ["kube/wire", "runtime", "api"] },
   cli: { static: ["webhook", "runtime", "api"], dynamic: ["proxy", "manager", "devcluster", "kube/client"] },
   crds: { static: ["api"] },
+  build: { static: ["api"] },
   examples: { static: [] },
   e2e: { static: ["devcluster", "kube/client", "runtime", "api"] },
   bench: { static: ["proxy", "kube/wire", "devcluster", "runtime", "api"] },

@@ -1,0 +1,3 @@
+module ctrlmesh/bench
+
+go 1.26
