@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { ErrorCode } from "./constants.ts";
 import { Http2StreamError } from "./errors.ts";
 import { HeaderField } from "./hpack-field.ts";
-import { checkTrailerFields, readRequestFields } from "./request-fields.ts";
+import { checkTrailers, readRequestFields } from "./request-fields.ts";
 
 type Pair = readonly [name: string, value: string];
 
@@ -123,9 +123,9 @@ for (const [what, pairs, message] of refused) {
   });
 }
 
-test("checkTrailerFields: refuses what frames or routes a request, passes the rest", () => {
-  checkTrailerFields(fieldsOf([["x-checksum", "abc"]]));
-  const one = (name: string, value: string) => () => checkTrailerFields(fieldsOf([[name, value]]));
+test("checkTrailers: refuses what frames or routes a request, passes the rest", () => {
+  checkTrailers(fieldsOf([["x-checksum", "abc"]]));
+  const one = (name: string, value: string) => () => checkTrailers(fieldsOf([[name, value]]));
   assertRefused(one(":path", "/"), /":path" stands in the trailers/);
   assertRefused(one("content-length", "1"), /content-length stands in the trailers/);
   assertRefused(one("transfer-encoding", "chunked"), /does not exist/);

@@ -225,7 +225,7 @@ export function readRequestFields(fields: readonly HeaderField[]): RequestFields
  *
  * @throws Http2StreamError PROTOCOL_ERROR
  */
-export function checkTrailerFields(fields: readonly HeaderField[]): void {
+export function checkTrailers(fields: readonly HeaderField[]): void {
   for (const field of fields) {
     if (field.name.charCodeAt(0) === COLON) throw malformed(`${shown(field.name)} stands in the trailers`);
     if (field.name === "content-length" || field.name === "host") {
