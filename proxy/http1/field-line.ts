@@ -77,10 +77,23 @@ export function lengthOf(bytes: Uint8Array, line: FieldLine): number | undefined
   return total;
 }
 
-/** Whether a comma-separated list (Connection, Upgrade) has the member, ignoring case. */
+/**
+ * Whether a comma-separated list (Connection, Upgrade) has the member, ignoring case. Only SP and HTAB are
+ * blanks between members: `trim` would take more away, and then a member would be there for us alone.
+ */
 export function hasMember(list: string, member: string): boolean {
   return list
     .toLowerCase()
     .split(",")
-    .some((part) => part.trim() === member);
+    .some((part) => withoutBlanks(part) === member);
 }
+
+function withoutBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+const isBlank = (character: number): boolean => character === SP || character === HTAB;

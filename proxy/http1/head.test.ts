@@ -146,6 +146,15 @@ test("head: whether the connection lives on follows version and Connection", () 
   assert.equal(parse("GET / HTTP/1.0\r\n\r\n")?.keepsAlive, false);
 });
 
+test("head: only SP and HTAB are blanks around a member of Connection", () => {
+  const headOf = (connection: string) =>
+    parse(`GET / HTTP/1.1\r\n${host}Connection: ${connection}\r\nUpgrade: websocket\r\n\r\n`);
+  assert.equal(headOf("x,\t close \t,y")?.keepsAlive, false);
+  assert.equal(headOf("\xa0close")?.keepsAlive, true);
+  assert.equal(headOf("close\xa0")?.keepsAlive, true);
+  assert.equal(headOf("\xa0upgrade")?.upgrade, undefined);
+});
+
 test("head: an Upgrade that Connection does not name is none", () => {
   assert.equal(parse(`GET / HTTP/1.1\r\n${host}Upgrade: websocket\r\n\r\n`)?.upgrade, undefined);
 });
