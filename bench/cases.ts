@@ -5,7 +5,7 @@ import { residentMiB } from "./machine.ts";
 import type { Figures, Units } from "./metrics.ts";
 import { selector, type TestBed } from "./test-bed.ts";
 
-/** Names of all cases; `-h2` is the same with an HTTP/2 client. */
+/** Names of all cases; `-h2` is the same with an HTTP/2 client, `memory` is in `long-memory.ts`. */
 export const caseNames = [
   "get-1k",
   "get-1k-h2",
@@ -28,6 +28,8 @@ export const caseNames = [
   "idle",
   "start",
   "start-first",
+  "memory",
+  "memory-h2",
 ] as const;
 
 export type CaseName = (typeof caseNames)[number];
@@ -58,14 +60,19 @@ export interface BenchCase {
   measure(measurement: Measurement): Promise<Figures>;
 }
 
-const objectPath = "/api/v1/namespaces/ns-a/pods/pod-000001";
+/** An object of 1 KiB. */
+export const objectPath = "/api/v1/namespaces/ns-a/pods/pod-000001";
 const bytesPerMB = 1e6;
 const mbPerMiB = 2 ** 20 / 1e6;
 /** After which an idle process has freed what its start took. */
 const idleMs = 2_000;
 
-/** Path of a list or watch as an informer asks for it. */
-function podsPath(parameters: string, rewrites: boolean): string {
+/**
+ * Path of a list or watch as an informer asks for it.
+ *
+ * @param rewrites whether the proxy adds the selector; else it is part of the path
+ */
+export function podsPath(parameters: string, rewrites: boolean): string {
   const own = rewrites ? "app=bench" : `app=bench,${selector}`;
   return `/api/v1/pods?${parameters}&labelSelector=${encodeURIComponent(own)}`;
 }
@@ -179,7 +186,7 @@ function start(name: CaseName, about: string, isFirstStart: boolean): BenchCase 
   };
 }
 
-/** In the order in which they run. */
+/** In the order in which they run; those of `long-memory.ts` follow. */
 export const cases: readonly BenchCase[] = [
   gets("get-1k", "http1", 8),
   gets("get-1k-h2", "http2", 8),

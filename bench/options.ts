@@ -12,7 +12,7 @@ export interface BenchOptions {
   readonly writesDocs: boolean;
   /** Folder of the prototype, if it is to be measured too. */
   readonly prototype: string | undefined;
-  /** A million requests and 100,000 watches as well. */
+  /** Runs the cases of `long-memory.ts` as well, which take ten minutes. */
   readonly isLong: boolean;
 }
 

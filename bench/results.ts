@@ -6,7 +6,8 @@ import { pairedRatios, type Spread, spreadOf } from "./statistics.ts";
 export interface ResultRow {
   readonly case: CaseName;
   readonly metric: Metric;
-  readonly peer: PeerName;
+  /** "after-10000": the product itself, at an earlier time. */
+  readonly peer: PeerName | "after-10000";
   readonly product: number;
   readonly peerValue: number;
   readonly unit: string;

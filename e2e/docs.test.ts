@@ -36,6 +36,8 @@ const commands: Readonly<Record<string, RunBy>> = {
     file: "crds/generate.test.ts",
     test: "the committed files are what the generator makes",
   },
+  // Half an hour on a quiet machine, so by hand.
+  "npm run bench": { script: "bench/main.ts" },
   "npm run demo": demo("ends by itself"),
   "npm run demo -- --json": demo("ends by itself"),
   "npm run demo -- --keep": demo("--keep"),
