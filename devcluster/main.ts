@@ -37,6 +37,8 @@ export interface ApiServerOptions {
   readonly historyLimit?: number;
   /** Default 60,000. */
   readonly bookmarkIntervalMs?: number;
+  /** Offer HTTP/2 beside HTTP/1.1, as kube-apiserver does. Default true. */
+  readonly http2?: boolean;
   /** More names and addresses in the serving certificate. */
   readonly dnsNames?: readonly string[];
   readonly ipAddresses?: readonly string[];
@@ -152,6 +154,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
         requestLog,
         faults,
         log,
+        http2: options.http2 ?? true,
       },
       { certificatePem: serving.certificatePem, privateKeyPem: serving.privateKeyPem ?? "", caPem },
     ),

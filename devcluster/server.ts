@@ -1,5 +1,3 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { CtrlmeshError, errorCodes } from "#api/errors";
@@ -10,9 +8,10 @@ import { impersonated } from "./auth/impersonate.ts";
 import type { RbacAuthorizer } from "./auth/rbac.ts";
 import type { TokenIssuer } from "./auth/tokens.ts";
 import type { Faults } from "./faults.ts";
+import { createHttpServer, type ServingTls } from "./http-server.ts";
 import type { RequestLog } from "./request-log.ts";
 import { authorize } from "./rest/access.ts";
-import { type Exchange, sendStatus } from "./rest/exchange.ts";
+import { type ApiRequest, type ApiResponse, type Exchange, isGone, sendStatus } from "./rest/exchange.ts";
 import { answerPath } from "./rest/path-request.ts";
 import { answerResource } from "./rest/resource-request.ts";
 import type { ResourceServer } from "./rest/resource-server.ts";
@@ -26,13 +25,8 @@ export interface ListenerDeps extends ResourceServer {
   readonly requestLog: RequestLog;
   readonly faults: Faults;
   readonly log: Log;
-}
-
-export interface ListenerTls {
-  readonly certificatePem: string;
-  readonly privateKeyPem: string;
-  /** Client certificates of this authority name users. */
-  readonly caPem: string;
+  /** Offer HTTP/2 too. */
+  readonly http2: boolean;
 }
 
 /** Requests that are not watches and not followed logs end by then. */
@@ -41,35 +35,25 @@ const requestTimeoutMs = 60_000;
 /** The HTTPS side: connections, and the steps that every request goes through. */
 export class Listener implements AsyncDisposable {
   readonly #deps: ListenerDeps;
-  readonly #tls: ListenerTls;
+  readonly #tls: ServingTls;
   readonly #sockets = new Set<Duplex>();
-  #server: Server | undefined;
+  #server: ReturnType<typeof createHttpServer> | undefined;
   readonly #running = new Set<AbortController>();
 
-  constructor(deps: ListenerDeps, tls: ListenerTls) {
+  constructor(deps: ListenerDeps, tls: ServingTls) {
     this.#deps = deps;
     this.#tls = tls;
   }
 
   /** @returns the port; @throws PORT_IN_USE */
   async listen(host: string, port: number): Promise<number> {
-    const { certificatePem, privateKeyPem, caPem } = this.#tls;
-    const server = createServer(
-      {
-        cert: certificatePem,
-        key: privateKeyPem,
-        ca: caPem,
-        requestCert: true,
-        // Who comes without a certificate, or with a strange one, may still have a token.
-        rejectUnauthorized: false,
-        ALPNProtocols: ["http/1.1"],
-        maxHeaderSize: 64 * 1024,
-        keepAliveTimeout: 120_000,
-        requestTimeout: requestTimeoutMs,
-      },
+    const server = createHttpServer(
+      this.#tls,
+      this.#deps.http2,
+      requestTimeoutMs,
       (request, response) => void this.#answer(request, response),
     );
-    server.on("connection", (socket) => {
+    server.on("connection", (socket: Duplex) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
     });
@@ -101,7 +85,7 @@ export class Listener implements AsyncDisposable {
     await this.stop();
   }
 
-  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  async #answer(request: ApiRequest, response: ApiResponse): Promise<void> {
     const ended = new AbortController();
     this.#running.add(ended);
     response.once("close", () => ended.abort());
@@ -133,7 +117,7 @@ export class Listener implements AsyncDisposable {
   }
 
   #refuse(exchange: Exchange, error: unknown): void {
-    if (exchange.response.destroyed) return;
+    if (isGone(exchange.response)) return;
     sendStatus(exchange, error instanceof StatusError ? error : this.#statusOf(exchange, error));
   }
 
@@ -148,7 +132,7 @@ export class Listener implements AsyncDisposable {
   }
 
   #recorder(
-    request: IncomingMessage,
+    request: ApiRequest,
     info: RequestInfo,
     query: URLSearchParams,
     user: User,
@@ -176,7 +160,7 @@ export class Listener implements AsyncDisposable {
 }
 
 /** Before the request line is understood. */
-function exchangeOf(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Exchange {
+function exchangeOf(request: ApiRequest, response: ApiResponse, signal: AbortSignal): Exchange {
   const info: RequestInfo = {
     isResource: false,
     verb: "",

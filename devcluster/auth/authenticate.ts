@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { TLSSocket } from "node:tls";
 import { stringOf } from "../json.ts";
+import type { ApiRequest } from "../rest/exchange.ts";
 import { unauthorized } from "../status-error.ts";
 import type { Storage } from "../storage.ts";
 import { anonymous, authenticatedGroup, type User } from "../user.ts";
@@ -36,7 +36,7 @@ export class Authenticator {
    *
    * @throws StatusError 401 for a token that is no good
    */
-  authenticate(request: IncomingMessage): User {
+  authenticate(request: ApiRequest): User {
     const header = request.headers.authorization;
     const byCertificate = certificateUser(request);
     if (byCertificate !== undefined) return byCertificate;
@@ -71,7 +71,7 @@ export class Authenticator {
   }
 }
 
-function certificateUser(request: IncomingMessage): User | undefined {
+function certificateUser(request: ApiRequest): User | undefined {
   const { socket } = request;
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const { subject } = socket.getPeerCertificate();

@@ -1,13 +1,13 @@
-import type { IncomingMessage } from "node:http";
 import { parse as parseYaml } from "yaml";
 import { decodeEnvelope, hasProtobuf, ProtobufError } from "../builtin/protobuf.ts";
 import { badRequest, StatusError, unsupportedMediaType } from "../status-error.ts";
+import type { ApiRequest } from "./exchange.ts";
 
 /** As the API server's `MaxRequestBodyBytes`. */
 const bodyLimitBytes = 3 * 1024 * 1024;
 
 /** @throws StatusError 413 */
-export async function readBody(request: IncomingMessage): Promise<Buffer> {
+export async function readBody(request: ApiRequest): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {

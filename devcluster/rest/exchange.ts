@@ -1,12 +1,33 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { type IncomingMessage, ServerResponse } from "node:http";
+import { type Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { RequestInfo } from "#kube/wire/request-info";
 import type { StatusError } from "../status-error.ts";
 import type { User } from "../user.ts";
 
+/** A request of HTTP/1.1 or HTTP/2. */
+export type ApiRequest = IncomingMessage | Http2ServerRequest;
+
+/** What the answers of both have in common. */
+export interface ApiResponse {
+  statusCode: number;
+  readonly headersSent: boolean;
+  /** Bytes that wait for the client to read. */
+  readonly writableLength: number;
+  setHeader(name: string, value: number | string | string[]): unknown;
+  /** Node's types leave it out for HTTP/2; it is there. */
+  flushHeaders?(): void;
+  write(chunk: string | Uint8Array): boolean;
+  end(chunk?: string | Uint8Array): unknown;
+  /** HTTP/1.1: cuts the connection. HTTP/2: cuts the stream. */
+  destroy(): unknown;
+  once(event: "close" | "drain", listener: () => void): unknown;
+  off(event: "close" | "drain", listener: () => void): unknown;
+}
+
 /** One request and its answer. */
 export interface Exchange {
-  readonly request: IncomingMessage;
-  readonly response: ServerResponse;
+  readonly request: ApiRequest;
+  readonly response: ApiResponse;
   readonly info: RequestInfo;
   readonly query: URLSearchParams;
   readonly user: User;
@@ -34,6 +55,17 @@ export function sendText(exchange: Exchange, status: number, text: string): void
   send(exchange, status, "text/plain; charset=utf-8", text);
 }
 
+/** Nobody is left to answer: the connection or the stream is gone. */
+export function isGone(response: ApiResponse): boolean {
+  if (response instanceof Http2ServerResponse) return response.stream.destroyed;
+  return response instanceof ServerResponse && response.destroyed;
+}
+
+/** Where the client thinks that it is, as HTTP/1.1's Host or HTTP/2's :authority says. */
+export function hostOf({ headers }: ApiRequest): string {
+  return headers.host ?? String(headers[":authority"] ?? "");
+}
+
 export function sendStatus(exchange: Exchange, error: StatusError): void {
   if (exchange.response.headersSent) {
     exchange.response.destroy();
@@ -48,15 +80,17 @@ export function sendStatus(exchange: Exchange, error: StatusError): void {
 export function sendHead(exchange: Exchange, status: number, contentType: string): void {
   const { response, answered } = exchange;
   answered(status);
+  if (isGone(response)) return;
   response.statusCode = status;
   response.setHeader("content-type", contentType);
   setCommonHeaders(exchange);
-  response.flushHeaders();
+  response.flushHeaders?.();
 }
 
 function send(exchange: Exchange, status: number, contentType: string, text: string): void {
   const { response, request, answered } = exchange;
   answered(status);
+  if (isGone(response)) return;
   response.statusCode = status;
   response.setHeader("content-type", contentType);
   response.setHeader("content-length", Buffer.byteLength(text));

@@ -2,7 +2,7 @@ import { arrayOf, at, stringOf } from "../json.ts";
 import { isTrue } from "../list-options.ts";
 import type { ServerState } from "../server-state.ts";
 import { badRequest, internalError, notFound } from "../status-error.ts";
-import { type Exchange, sendHead } from "./exchange.ts";
+import { type Exchange, isGone, sendHead } from "./exchange.ts";
 
 /** GET pods/<name>/log, from whoever runs the pods. */
 export async function answerLog({ storage, logs }: ServerState, exchange: Exchange): Promise<void> {
@@ -47,7 +47,7 @@ export async function answerLog({ storage, logs }: ServerState, exchange: Exchan
   }
   sendHead(exchange, 200, "text/plain");
   for await (const piece of output) {
-    if (response.destroyed) return;
+    if (isGone(response)) return;
     if (!response.write(piece)) await drained(response, signal);
   }
   response.end();

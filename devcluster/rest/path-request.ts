@@ -4,7 +4,7 @@ import { openApiDocument, openApiIndex, openApiV2 } from "../openapi.ts";
 import type { Registry } from "../registry.ts";
 import { acceptsJson, notAcceptable, parseAccept } from "../representation.ts";
 import { methodNotAllowed } from "../status-error.ts";
-import { type Exchange, sendJson, sendText } from "./exchange.ts";
+import { type Exchange, hostOf, sendJson, sendText } from "./exchange.ts";
 
 /** The Kubernetes version whose behaviour this server follows. */
 export const version = {
@@ -45,7 +45,7 @@ export function answerPath(registry: Registry, issuer: TokenIssuer, exchange: Ex
 }
 
 function documentOf(registry: Registry, issuer: TokenIssuer, path: string, exchange: Exchange): unknown {
-  const host = exchange.request.headers.host ?? "";
+  const host = hostOf(exchange.request);
   const [first = "", second = "", third = "", ...rest] = path.slice(1).split("/");
   if (path === "/version") return version;
   if (path === "/.well-known/openid-configuration") return openIdConfiguration(issuer, host);
