@@ -121,6 +121,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
       clock,
       log,
       counters,
+      http2: settings.http2 === "auto",
       random,
     }),
   );

@@ -77,6 +77,10 @@ export const proxySettings = {
     },
     "FILE",
   ),
+  http2: oneOf(["auto", "off"], {
+    description: "auto: the operator is offered HTTP/2 while the API server speaks it; off: HTTP/1.1 only",
+    default: "auto",
+  }),
   drainTimeout: duration({
     description: "time that running requests get at the end; must fit into the pod's grace period",
     minMs: 0,

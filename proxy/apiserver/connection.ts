@@ -1,21 +1,23 @@
-import type { TLSSocket } from "node:tls";
-import { CtrlmeshError, type ErrorCode, errorCodes, toCtrlmeshError } from "#api/errors";
-import { kubernetesStatus } from "#kube/wire/status";
-import type { Clock } from "#runtime/clock";
-import type { Log } from "#runtime/log";
+import { CtrlmeshError, toCtrlmeshError } from "#api/errors";
 import type { ContentListener } from "../http1/chunked.ts";
 import { RequestBody, ResponseFraming, type ResponseListener } from "../http1/framing.ts";
 import { GrowingBytes } from "../http1/growing-bytes.ts";
 import { type RequestHead, RequestHeadParser } from "../http1/head.ts";
 import { Relay, type RelayListener } from "../http1/relay.ts";
 import type { ResponseHead } from "../http1/response-head.ts";
-import type { UpstreamDialer } from "../http1/upstream.ts";
-import type { WriteBatch } from "../http1/write-batch.ts";
-import { countRefusal, type DataPlaneCounters, verbClassOf } from "./counters.ts";
+import {
+  type ClientConnection,
+  type ConnectionDeps,
+  floorUnknown,
+  floorWaitMs,
+  lingerMs,
+  watchEndMs,
+} from "./client-connection.ts";
+import { countRefusal, verbClassOf } from "./counters.ts";
 import { Exchange, type ExchangeConnection } from "./exchange.ts";
-import { putReply } from "./local-reply.ts";
+import { putReply, type ReplyFacts } from "./local-reply.ts";
 import type { Decision, Forward, Refuse, RequestFacts, Rules } from "./pipeline.ts";
-import type { RunningRequests } from "./running-requests.ts";
+import { localRefusal, statusOfRefusal } from "./refusal.ts";
 import { refusedUpgrade } from "./upgrade.ts";
 import { putChunkedEnd } from "./watch-end.ts";
 
@@ -23,28 +25,6 @@ import { putChunkedEnd } from "./watch-end.ts";
 const pipelinedLimitBytes = 64 * 1024;
 /** A refused request's body of at most this size is read and dropped; behind a larger one the connection ends. */
 const discardLimitBytes = 256 * 1024;
-/** How long a request waits for a floor before it is answered 429. */
-const floorWaitMs = 5_000;
-/** How long a watch that is to end may take to come to a place between two events; then it is cut. */
-const watchEndMs = 5_000;
-/** How long the client has to read what it still has coming before its connection is cut. */
-const lingerMs = 10_000;
-
-export interface ConnectionDeps {
-  readonly client: TLSSocket;
-  readonly batch: WriteBatch;
-  readonly dialer: UpstreamDialer;
-  /** `decide` of pipeline.ts. */
-  decide(request: RequestFacts, rules: Rules): Decision;
-  /** What holds now; asked once per request, so that one request sees one snapshot. */
-  rules(): Rules;
-  readonly running: RunningRequests;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly counters: DataPlaneCounters;
-  closed(): void;
-}
-
 /**
  * What the client's bytes are at the moment.
  *
@@ -62,7 +42,7 @@ type Phase = "head" | "waiting" | "exchange" | "discard" | "tunnel" | "linger";
  * head is read when the response before it is over, so a local answer never overtakes one, and no bytes go
  * upstream under a decision that was made for an earlier state of the rules.
  */
-export class Connection implements RelayListener, ResponseListener, ExchangeConnection {
+export class Connection implements RelayListener, ResponseListener, ExchangeConnection, ClientConnection {
   readonly #deps: ConnectionDeps;
   readonly #relay: Relay;
   readonly #parser = new RequestHeadParser();
@@ -81,7 +61,7 @@ export class Connection implements RelayListener, ResponseListener, ExchangeConn
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
-    this.#relay = new Relay(deps, this);
+    this.#relay = new Relay({ ...deps, protocol: "http/1.1" }, this);
   }
 
   /** Whether no request is running, waiting or half received. */
@@ -89,7 +69,6 @@ export class Connection implements RelayListener, ResponseListener, ExchangeConn
     return this.#phase === "head" && this.#pending.length === 0;
   }
 
-  /** Ends the connection cleanly if it is idle. */
   closeIfIdle(): void {
     if (this.isIdle) this.#close();
   }
@@ -224,9 +203,8 @@ export class Connection implements RelayListener, ResponseListener, ExchangeConn
   #wait(head: RequestHead, bytes: Buffer, ready: Promise<void>): void {
     this.#phase = "waiting";
     const timer = this.#deps.clock.timer(floorWaitMs, () => {
-      const message = "how new the answer must be is not known yet; it is being found out";
       this.#guard(() => {
-        this.#refuse(head, { ...localRefusal("FLOOR_UNKNOWN", message), retryAfterSeconds: 1 });
+        this.#refuse(head, localRefusal("FLOOR_UNKNOWN", floorUnknown, 1));
         this.#resume();
       });
     });
@@ -294,20 +272,9 @@ export class Connection implements RelayListener, ResponseListener, ExchangeConn
     else this.#phase = this.#body.isDone ? "head" : "discard";
   }
 
-  #answer(
-    { code, message, status, retryAfterSeconds, info }: Refuse,
-    facts: { readonly accept: string | undefined; readonly isHeadRequest: boolean; readonly closes: boolean },
-  ): void {
-    countRefusal(this.#deps.counters, code);
-    const { apiGroup: group = "", resource = "", name = "" } = info ?? {};
-    const answer = kubernetesStatus(code, message, {
-      httpStatus: status,
-      group,
-      resource,
-      name,
-      retryAfterSeconds,
-    });
-    putReply(this.#relay.toClient, answer, facts);
+  #answer(refusal: Refuse, facts: ReplyFacts): void {
+    countRefusal(this.#deps.counters, refusal.code);
+    putReply(this.#relay.toClient, statusOfRefusal(refusal), facts);
   }
 
   // ---- from the API server
@@ -395,11 +362,12 @@ export class Connection implements RelayListener, ResponseListener, ExchangeConn
   }
 
   upstreamFailed(error: CtrlmeshError): void {
+    this.#deps.upstreamFailed();
     const exchange = this.#exchange;
     if (exchange === undefined) return;
     this.#deps.log.warn("API server can't be reached", { code: error.code, reason: error.message });
     // Nothing was sent, so the client may try any request again.
-    this.#failExchange(exchange, { ...localRefusal(error.code, error.message), retryAfterSeconds: 1 });
+    this.#failExchange(exchange, localRefusal(error.code, error.message, 1));
   }
 
   upstreamClosed(): void {
@@ -509,15 +477,4 @@ export class Connection implements RelayListener, ResponseListener, ExchangeConn
 
 function factsOf({ method, target, accept, upgrade }: RequestHead): RequestFacts {
   return { method, target, accept, isUpgrade: upgrade !== undefined };
-}
-
-function localRefusal(code: ErrorCode, message: string): Refuse {
-  return {
-    kind: "refuse",
-    status: errorCodes[code].status,
-    code,
-    message,
-    retryAfterSeconds: undefined,
-    info: undefined,
-  };
 }

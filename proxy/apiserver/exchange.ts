@@ -74,6 +74,11 @@ export class Exchange implements RunningRequest {
     this.#events?.push(bytes, start, end);
   };
 
+  /** The events can't be followed any further. */
+  unfollow(): void {
+    this.#events = undefined;
+  }
+
   endWatch(status: KubernetesStatus | undefined): void {
     if (this.#watchEnd !== undefined && status === undefined) return;
     this.#watchEnd = { status };

@@ -92,6 +92,7 @@ export class Harness implements AsyncDisposable {
       clock,
       log: silentLog,
       counters,
+      http2: false,
       random: () => 0.5,
       ...changes,
     });

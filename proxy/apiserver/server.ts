@@ -4,16 +4,21 @@ import { CtrlmeshError } from "#api/errors";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
 import { cipherPreference, keepAliveInitialDelayMs } from "../http1/ciphers.ts";
-import { type UpstreamAddress, UpstreamDialer } from "../http1/upstream.ts";
+import { type Protocol, type UpstreamAddress, UpstreamDialer } from "../http1/upstream.ts";
 import { WriteBatch } from "../http1/write-batch.ts";
 import type { CompiledSnapshot } from "../snapshot.ts";
+import type { ClientConnection, ConnectionDeps } from "./client-connection.ts";
 import { Connection } from "./connection.ts";
 import type { DataPlaneCounters } from "./counters.ts";
 import type { FloorTable } from "./floor.ts";
+import { Http2Connection } from "./http2/connection.ts";
 import type { Decision, RequestFacts, Rules } from "./pipeline.ts";
 import { RunningRequests, type SwitchOutcome } from "./running-requests.ts";
+import { UpstreamProtocol } from "./upstream-protocol.ts";
 
 const connectTimeoutMs = 10_000;
+/** How long the listener waits to hear which protocol the API server speaks. */
+const firstProtocolMs = 1_000;
 /** Clients on loopback finish a handshake in milliseconds. */
 const defaultHandshakeTimeoutMs = 10_000;
 /** The ends of watches at a drain are spread over this time, so that their clients do not come back all at once. */
@@ -39,6 +44,8 @@ export interface ApiserverProxyOptions {
   readonly counters: DataPlaneCounters;
   /** [0, 1). */
   random(): number;
+  /** Whether clients are offered HTTP/2 while the API server speaks it. */
+  readonly http2: boolean;
   /** Default 10 s. */
   readonly handshakeTimeoutMs?: number;
 }
@@ -61,7 +68,7 @@ export interface ApiserverProxy extends AsyncDisposable {
 }
 
 /**
- * Listens for the operator's API requests: TLS, HTTP/1.1 only.
+ * Listens for the operator's API requests: TLS, HTTP/1.1, and HTTP/2 while the API server speaks it.
  *
  * @throws PORT_IN_USE, INVALID_CERTIFICATE
  */
@@ -77,7 +84,8 @@ class Listener implements ApiserverProxy {
   readonly #running: RunningRequests;
   readonly #dialer: UpstreamDialer;
   readonly #batch = new WriteBatch();
-  readonly #connections = new Set<Connection>();
+  readonly #protocol: UpstreamProtocol;
+  readonly #connections = new Set<ClientConnection>();
   readonly #timers = new Set<Disposable>();
   /** Also those whose TLS handshake is not over. */
   readonly #sockets = new Set<Socket>();
@@ -90,8 +98,9 @@ class Listener implements ApiserverProxy {
     const { clock, upstream, snapshot, counters } = options;
     this.#running = new RunningRequests(snapshot, options);
     this.#dialer = new UpstreamDialer({ address: upstream, clock, connectTimeoutMs });
+    this.#protocol = new UpstreamProtocol({ ...options, probe: () => this.#dialer.probe() });
     this.#server = createServer({
-      ALPNProtocols: ["http/1.1"],
+      ALPNCallback: ({ protocols }) => this.#chooseProtocol(protocols),
       allowHalfOpen: true,
       noDelay: true,
       keepAlive: true,
@@ -127,7 +136,25 @@ class Listener implements ApiserverProxy {
     return this.#running.onOlderView;
   }
 
-  listen(): Promise<void> {
+  /** What both sides speak; undefined ends the handshake (RFC 7301 section 3.2). */
+  #chooseProtocol(offered: readonly string[]): Protocol | undefined {
+    if (this.#protocol.current === "h2" && offered.includes("h2")) return "h2";
+    return offered.includes("http/1.1") ? "http/1.1" : undefined;
+  }
+
+  async listen(): Promise<void> {
+    if (this.#options.http2) await this.#firstProtocol();
+    await this.#listen();
+  }
+
+  /** Clients keep a connection, and so its protocol, for long: the first ones are worth a moment. */
+  async #firstProtocol(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    using _timer = this.#options.clock.timer(firstProtocolMs, resolve);
+    await Promise.race([this.#protocol.ask(), promise]);
+  }
+
+  #listen(): Promise<void> {
     const { host, port } = this.#options.listen;
     return new Promise((resolve, reject) => {
       this.#server.once("error", (cause) =>
@@ -175,7 +202,7 @@ class Listener implements ApiserverProxy {
     const { counters, clock, log, decide } = this.#options;
     counters.connectionsAccepted++;
     counters.connectionsOpen++;
-    const connection = new Connection({
+    const deps: ConnectionDeps = {
       client,
       batch: this.#batch,
       dialer: this.#dialer,
@@ -185,6 +212,8 @@ class Listener implements ApiserverProxy {
       clock,
       log,
       counters,
+      // It may come back as another one.
+      upstreamFailed: () => void (this.#options.http2 && this.#protocol.ask()),
       closed: () => {
         counters.connectionsOpen--;
         this.#connections.delete(connection);
@@ -192,7 +221,9 @@ class Listener implements ApiserverProxy {
         for (const callback of this.#whenEmpty) callback();
         this.#whenEmpty.clear();
       },
-    });
+    };
+    const connection: ClientConnection =
+      client.alpnProtocol === "h2" ? new Http2Connection(deps) : new Connection(deps);
     this.#connections.add(connection);
     if (this.#draining) connection.closeIfIdle();
   }
@@ -234,6 +265,7 @@ class Listener implements ApiserverProxy {
     await this.drain(AbortSignal.abort());
     for (const socket of this.#sockets) socket.destroy();
     for (const timer of this.#timers) timer[Symbol.dispose]();
+    this.#protocol[Symbol.dispose]();
     this.#running[Symbol.dispose]();
   }
 }

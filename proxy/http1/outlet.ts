@@ -35,6 +35,11 @@ export class Outlet {
     this.#isConnected = true;
   }
 
+  /** Bytes that the socket has not taken yet. */
+  get queuedBytes(): number {
+    return this.#socket.writableLength;
+  }
+
   /** Appends bytes[start, end). */
   put(bytes: Uint8Array, start: number, end: number): void {
     let at = start;

@@ -4,35 +4,28 @@ export interface Readable {
   resume(): unknown;
 }
 
-export type HoldReason = "outlet full" | "request waits";
+/** Bits, so that holding and releasing costs nothing. */
+const reasons = { "outlet full": 1, "request waits": 2, "window full": 4 } as const;
+
+export type HoldReason = keyof typeof reasons;
 
 /** Reading from one socket: paused while at least one reason holds it. */
 export class ReadGate {
   readonly #readable: Readable;
-  #isOutletFull = false;
-  #doesRequestWait = false;
+  #held = 0;
 
   constructor(readable: Readable) {
     this.#readable = readable;
   }
 
   hold(reason: HoldReason): void {
-    if (!this.#isHeld) this.#readable.pause();
-    this.#set(reason, true);
+    if (this.#held === 0) this.#readable.pause();
+    this.#held |= reasons[reason];
   }
 
   release(reason: HoldReason): void {
-    if (!this.#isHeld) return;
-    this.#set(reason, false);
-    if (!this.#isHeld) this.#readable.resume();
-  }
-
-  get #isHeld(): boolean {
-    return this.#isOutletFull || this.#doesRequestWait;
-  }
-
-  #set(reason: HoldReason, isHeld: boolean): void {
-    if (reason === "outlet full") this.#isOutletFull = isHeld;
-    else this.#doesRequestWait = isHeld;
+    if (this.#held === 0) return;
+    this.#held &= ~reasons[reason];
+    if (this.#held === 0) this.#readable.resume();
   }
 }

@@ -2,13 +2,15 @@ import type { TLSSocket } from "node:tls";
 import { type CtrlmeshError, toCtrlmeshError } from "#api/errors";
 import { Outlet } from "./outlet.ts";
 import { ReadGate } from "./read-gate.ts";
-import type { UpstreamDialer, UpstreamListener } from "./upstream.ts";
+import type { Protocol, UpstreamDialer, UpstreamListener } from "./upstream.ts";
 import type { WriteBatch } from "./write-batch.ts";
 
 export interface RelayDeps {
   readonly client: TLSSocket;
   readonly batch: WriteBatch;
   readonly dialer: UpstreamDialer;
+  /** What the client speaks, and so what the API server has to. */
+  readonly protocol: Protocol;
 }
 
 /** Decides what happens to the bytes; the relay only moves them. */
@@ -37,6 +39,7 @@ export interface RelayListener {
 export class Relay implements UpstreamListener {
   readonly toClient: Outlet;
   readonly clientGate: ReadGate;
+  readonly upstreamGate: ReadGate;
   readonly #deps: RelayDeps;
   readonly #listener: RelayListener;
   #upstream: TLSSocket | undefined;
@@ -47,11 +50,11 @@ export class Relay implements UpstreamListener {
     this.#listener = listener;
     const { client, batch } = deps;
     this.clientGate = new ReadGate(client);
-    const upstreamGate = new ReadGate({
+    this.upstreamGate = new ReadGate({
       pause: () => this.#upstream?.pause(),
       resume: () => this.#upstream?.resume(),
     });
-    this.toClient = new Outlet(client, batch, upstreamGate, true);
+    this.toClient = new Outlet(client, batch, this.upstreamGate, true);
     client.on("data", (bytes: Buffer) => this.#guard(() => listener.clientBytes(bytes)));
     client.once("end", () => this.#guard(() => listener.clientEnded()));
     client.on("error", () => client.destroy());
@@ -64,7 +67,7 @@ export class Relay implements UpstreamListener {
   /** The way to the API server; connects when there is none yet. */
   get toUpstream(): Outlet {
     if (this.#toUpstream !== undefined) return this.#toUpstream;
-    this.#upstream = this.#deps.dialer.dial(this);
+    this.#upstream = this.#deps.dialer.dial(this, this.#deps.protocol);
     this.#toUpstream = new Outlet(this.#upstream, this.#deps.batch, this.clientGate, false);
     return this.#toUpstream;
   }

@@ -23,6 +23,9 @@ export interface UpstreamAddress {
   ca(): string;
 }
 
+/** What is spoken on a connection, as ALPN names it (RFC 7301). */
+export type Protocol = "h2" | "http/1.1";
+
 export interface UpstreamDeps {
   readonly address: UpstreamAddress;
   readonly clock: Clock;
@@ -42,8 +45,8 @@ export interface UpstreamListener {
 }
 
 /**
- * Opens TLS connections to the API server, HTTP/1.1 only, certificate always checked. Sessions are resumed.
- * Nothing is pooled: a connection belongs to the client connection that it was opened for.
+ * Opens TLS connections to the API server, certificate always checked. Sessions are resumed. Nothing is pooled: a
+ * connection belongs to the client connection that it was opened for, and speaks what that one speaks.
  */
 export class UpstreamDialer {
   readonly #deps: UpstreamDeps;
@@ -56,10 +59,11 @@ export class UpstreamDialer {
     this.#deps = deps;
   }
 
-  /** Starts to connect. The socket may be written to at once; failures come through the listener. */
-  dial(listener: UpstreamListener): TLSSocket {
-    const { host, port, servername } = this.#deps.address;
-    const context = this.#currentContext();
+  /**
+   * Starts to connect, for exactly this protocol. The socket may be written to at once; failures come through the
+   * listener.
+   */
+  dial(listener: UpstreamListener, protocol: Protocol): TLSSocket {
     const onread: OnReadOpts = {
       buffer: () => this.#readBuffer,
       callback: (length: number) => {
@@ -67,29 +71,67 @@ export class UpstreamDialer {
         return true;
       },
     };
-    // The published types lack these two for TLS; Node takes them as for TCP.
-    const options: ConnectionOptions & { readonly onread: OnReadOpts; readonly allowHalfOpen: boolean } = {
-      host,
-      port,
+    const context = this.#currentContext();
+    const socket = this.#connect({
       secureContext: context,
-      ALPNProtocols: ["http/1.1"],
-      allowHalfOpen: true,
-      checkServerIdentity: (_host, certificate) => checkServerIdentity(servername, certificate),
+      ALPNProtocols: [protocol],
       onread,
-      ...(isIP(servername) === 0 ? { servername } : {}),
       ...(this.#session === undefined ? {} : { session: this.#session }),
-    };
-    const socket = connect(options);
+    });
     socket.setNoDelay(true);
     socket.setKeepAlive(true, keepAliveInitialDelayMs);
     socket.on("session", (session: Buffer) => {
       if (context === this.#context) this.#session = session;
     });
-    this.#follow(socket, listener);
+    this.#follow(socket, listener, protocol);
     return socket;
   }
 
-  #follow(socket: TLSSocket, listener: UpstreamListener): void {
+  /**
+   * Which protocol the API server takes when it may choose: one handshake, then the connection ends.
+   *
+   * @throws UPSTREAM_UNREACHABLE
+   */
+  probe(): Promise<Protocol> {
+    return new Promise((resolve, reject) => {
+      const socket = this.#connect({
+        secureContext: this.#currentContext(),
+        ALPNProtocols: ["h2", "http/1.1"],
+      });
+      this.#follow(
+        socket,
+        {
+          upstreamBytes: () => undefined,
+          upstreamConnected: () => {
+            resolve(socket.alpnProtocol === "h2" ? "h2" : "http/1.1");
+            socket.destroy();
+          },
+          upstreamEnded: () => undefined,
+          upstreamFailed: reject,
+          upstreamClosed: () => undefined,
+        },
+        undefined,
+      );
+    });
+  }
+
+  #connect(
+    // The published types lack onread for TLS; Node takes it as for TCP.
+    more: ConnectionOptions & { readonly onread?: OnReadOpts },
+  ): TLSSocket {
+    const { host, port, servername } = this.#deps.address;
+    const options: ConnectionOptions & { readonly allowHalfOpen: boolean } = {
+      host,
+      port,
+      allowHalfOpen: true,
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(servername, certificate),
+      ...(isIP(servername) === 0 ? { servername } : {}),
+      ...more,
+    };
+    return connect(options);
+  }
+
+  #follow(socket: TLSSocket, listener: UpstreamListener, protocol: Protocol | undefined): void {
     const { clock, connectTimeoutMs, address } = this.#deps;
     const where = `${address.host}:${address.port}`;
     let isConnected = false;
@@ -99,8 +141,14 @@ export class UpstreamDialer {
       socket.destroy();
     });
     socket.once("secureConnect", () => {
-      isConnected = true;
       timeout[Symbol.dispose]();
+      // A server without ALPN speaks HTTP/1.1.
+      if (protocol === "h2" && socket.alpnProtocol !== "h2") {
+        failure = unreachable("it does not speak HTTP/2 any more", where, undefined);
+        socket.destroy();
+        return;
+      }
+      isConnected = true;
       listener.upstreamConnected();
     });
     socket.on("error", (error: NodeJS.ErrnoException) => {

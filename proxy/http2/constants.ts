@@ -56,3 +56,5 @@ export const Setting = {
 export const defaultHeaderTableSize = 4096;
 export const defaultInitialWindowSize = 65_535;
 export const defaultMaxFrameSize = 16_384;
+/** The largest that there can be, in octets. */
+export const maxFrameSize = 2 ** 24 - 1;

@@ -1,0 +1,37 @@
+import { defaultInitialWindowSize } from "../../http2/constants.ts";
+
+/**
+ * The client's connection window (RFC 9113 section 6.9), as the client counts it. The API server counts another one:
+ * it knows nothing of the octets that the proxy sent on its own. So the proxy keeps back as much of the client's
+ * updates as it used up itself, and until then holds what would be too much.
+ */
+export class ClientFlow {
+  /** Octets that the client still takes, over all streams. */
+  window = defaultInitialWindowSize;
+  /** What a new stream begins with. */
+  initialStreamWindow = defaultInitialWindowSize;
+  #own = 0;
+
+  /** Counts octets of the proxy's own. */
+  spendOwn(octets: number): void {
+    this.window -= octets;
+    this.#own += octets;
+  }
+
+  /** Whether a DATA frame from the API server has to wait for the client. Without octets of our own it never has. */
+  mustHold(octets: number): boolean {
+    return this.#own > 0 && octets > this.window;
+  }
+
+  /**
+   * The client takes more.
+   *
+   * @returns the octets that the API server is to hear of
+   */
+  extend(octets: number): number {
+    this.window += octets;
+    const kept = Math.min(this.#own, octets);
+    this.#own -= kept;
+    return octets - kept;
+  }
+}
