@@ -1,0 +1,88 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { judge, sentenceOf } from "./judge.ts";
+import { readOptions, type SoakOptions, usage } from "./options.ts";
+import { renderPlot } from "./plot.ts";
+import type { SoakRecord } from "./record.ts";
+import { figuresOf, plotOf } from "./render.ts";
+import { Soak } from "./soak.ts";
+
+const docs = join(import.meta.dirname, "../../docs");
+/** What stands between them in docs/soak.md is made from a record. */
+const figuresBegin = "<!-- figures: made by --render -->";
+const figuresEnd = "<!-- end of figures -->";
+
+async function run(options: SoakOptions): Promise<number> {
+  const startedAt = new Date().toISOString();
+  console.log(`soak of ${options.minutes} minutes, seed ${options.seed}`);
+  const outcome = await Soak.run(options);
+  const record: SoakRecord = {
+    startedAt,
+    commit: commitNow(),
+    node: process.version,
+    command: `node e2e/soak/main.ts ${process.argv.slice(2).join(" ")}`,
+    seed: options.seed,
+    minutes: options.minutes,
+    ...outcome,
+  };
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(record)}\n`);
+  if (options.plot !== undefined) writeFileSync(options.plot, plotted(record));
+  return report(record);
+}
+
+/** Prints the verdict; returns the exit code. */
+function report({ samples, load, failure }: SoakRecord): number {
+  const findings = judge(samples);
+  for (const finding of findings) console.log(sentenceOf(finding));
+  for (const [operation, outcomes] of Object.entries(load.answers)) {
+    const counts = Object.entries(outcomes).map(([outcome, count]) => `${outcome}: ${count}`);
+    console.log(`${operation}: ${counts.join(", ")}`);
+  }
+  const { requests, requestsByProtocol, watchesOpened, watchesExpired, watchEvents, bookmarks } = load;
+  console.log(
+    `${requests} requests (${JSON.stringify(requestsByProtocol)}), ${watchesOpened} watches opened,`,
+  );
+  console.log(`${watchesExpired} expired, ${watchEvents} events, ${bookmarks} bookmarks`);
+  for (const violation of load.firstViolations) console.log(`FAIL ${violation}`);
+  if (failure !== undefined) console.log(`FAIL ${failure}`);
+  const areGrowthsAllowed = findings.length > 0 && findings.every((finding) => finding.holds);
+  const holds = areGrowthsAllowed && load.violations === 0 && failure === undefined;
+  console.log(holds ? "the soak holds" : `the soak fails, ${load.violations} violations`);
+  return holds ? 0 : 1;
+}
+
+function plotted(record: SoakRecord): string {
+  return renderPlot(plotOf({ ...record, requests: record.load.requests }));
+}
+
+/** Puts a record's figures and plot into the docs. */
+function render(record: SoakRecord): void {
+  mkdirSync(join(docs, "soak"), { recursive: true });
+  writeFileSync(join(docs, "soak/memory-and-sockets.svg"), plotted(record));
+  const page = join(docs, "soak.md");
+  const text = readFileSync(page, "utf8");
+  const from = text.indexOf(figuresBegin) + figuresBegin.length;
+  const until = text.indexOf(figuresEnd);
+  writeFileSync(page, `${text.slice(0, from)}\n\n${figuresOf(record)}\n${text.slice(until)}`);
+}
+
+function commitNow(): string {
+  return execFileSync("git", ["rev-parse", "HEAD"], { cwd: import.meta.dirname, encoding: "utf8" }).trim();
+}
+
+async function main(): Promise<number> {
+  const command = readOptions(process.argv.slice(2), process.env);
+  switch (command.kind) {
+    case "help":
+      console.log(usage);
+      return 0;
+    case "render":
+      render(JSON.parse(readFileSync(command.json, "utf8")));
+      return 0;
+    case "run":
+      return await run(command.options);
+  }
+}
+
+process.exitCode = await main();
