@@ -129,14 +129,15 @@ class Http2Client implements HttpClient {
       trailers = fieldsFrom(headers);
     });
     const answered = once(stream, "response");
+    const received = bodyOf(stream);
+    received.catch(() => undefined); // what breaks both is told by the first
     if (request.headers?.expect === "100-continue") stream.once("continue", () => writeBody(stream, body));
     else if (body !== undefined) writeBody(stream, body);
     const [headers]: IncomingHttpHeaders[] = await answered;
     if (headers === undefined) throw new Error("no answer");
-    const chunks: Buffer[] = await stream.toArray();
     return {
       status: Number(headers[":status"]),
-      body: Buffer.concat(chunks),
+      body: await received,
       headers: fieldsFrom(headers),
       trailers,
       informational,
@@ -156,6 +157,20 @@ class Http2Client implements HttpClient {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#session?.destroy();
   }
+}
+
+/** Listens from the start: a stream that the server has closed has no end event for those who come later. */
+async function bodyOf(stream: ClientHttp2Stream): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  const ended = Promise.withResolvers<void>();
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  stream.once("end", () => ended.resolve());
+  stream.once("error", (error) => ended.reject(error));
+  stream.once("close", () =>
+    ended.reject(new Error(`stream closed with code ${stream.rstCode} before its end`)),
+  );
+  await ended.promise;
+  return Buffer.concat(chunks);
 }
 
 function fieldsOf({ headers = {} }: HttpRequest, { token }: Endpoint): Record<string, string> {

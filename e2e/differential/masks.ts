@@ -86,6 +86,22 @@ export const bookmarkCount: Mask = {
   body: (text) => text.replace(/(\{"type":"BOOKMARK"[^\n]*\n)\1+/g, "$1"),
 };
 
+export const laterBookmark: Mask = {
+  name: "laterBookmark",
+  reason: "a timer of the API server may send one behind the bookmark that ends the initial events",
+  byChance: true,
+  body: (text) =>
+    text
+      .replace(/(initial-events-end[^\n]*\n)(?:\{"type":"BOOKMARK"[^\n]*\n)+$/, "$1")
+      // Protobuf: a frame's length in four bytes, the event in its envelope.
+      .replace(
+        new RegExp(
+          `(initial-events-end${raw}${raw}true)[\\s\\S]{0,20}?${byte(0)}{3}[\\s\\S]k8s${raw}[\\s\\S]{0,20}BOOKMARK[\\s\\S]{0,200}$`,
+        ),
+        "$1",
+      ),
+};
+
 export const uid: Mask = {
   name: "uid",
   reason: "random for each object",

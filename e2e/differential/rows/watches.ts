@@ -1,4 +1,4 @@
-import { age, bookmarkCount, memberOrder, objectVersion } from "../masks.ts";
+import { age, bookmarkCount, laterBookmark, memberOrder, objectVersion } from "../masks.ts";
 import { type Row, row, type Scene, type Step } from "../row.ts";
 
 const secrets = "/api/v1/secrets";
@@ -21,7 +21,7 @@ const watch =
 const initial = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
 const plain = { status: 200 };
 const inCbor = { status: 200, masks: [memberOrder] };
-const bookmarked = { status: 200, masks: [objectVersion] };
+const bookmarked = { status: 200, masks: [objectVersion, laterBookmark] };
 
 export const watches: readonly Row[] = [
   row("watch from a resourceVersion", watch(secrets, "FROM"), plain),
