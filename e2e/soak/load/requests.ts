@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Answer, Call, Channel } from "./channel.ts";
 import { wrongInBytes, wrongInList } from "./contents.ts";
+import { isPostponed, Postponed } from "./postponed.ts";
 import type { Random } from "./random.ts";
 import {
   type KubernetesObject,
@@ -75,6 +76,7 @@ export class Requests {
     try {
       await operations[name]?.run(this);
     } catch (error) {
+      if (error instanceof Postponed) return;
       const reason = error instanceof Error ? error.message : String(error);
       if (views.isOutage(startMs, performance.now())) tally.answered(name, "outage");
       else {
@@ -201,6 +203,10 @@ export class Requests {
   async #answer(call: Call, statuses: readonly number[]): Promise<{ status: number; body: Buffer }> {
     const { status, body } = await this.#open(call);
     const bytes = Buffer.concat(await body.toArray());
+    if (isPostponed(status, call.path)) {
+      this.#deps.tally.answered(this.#operation, status);
+      throw new Postponed();
+    }
     this.#expect(
       status,
       statuses,

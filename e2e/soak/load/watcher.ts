@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Answer, Channel } from "./channel.ts";
 import { wrongInList } from "./contents.ts";
 import { eventsOf } from "./events.ts";
+import { isPostponed, Postponed } from "./postponed.ts";
 import type { Random } from "./random.ts";
 import type { Resource } from "./scene.ts";
 import type { Tally } from "./tally.ts";
@@ -45,7 +46,8 @@ export class Watcher {
         if (!this.#ended) await this.#watch();
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
-        if (!this.#ended && !this.#isCut && !views.isOutage(startMs, performance.now()))
+        const isExpected = this.#ended || this.#isCut || error instanceof Postponed;
+        if (!isExpected && !views.isOutage(startMs, performance.now()))
           tally.violation(`watch of ${resource}: ${reason}`);
         this.#resourceVersion = "";
         if (!this.#ended) await wait(retryMs);
@@ -70,8 +72,10 @@ export class Watcher {
   async #list(): Promise<void> {
     const { resource, views, tally } = this.#deps;
     const startMs = performance.now();
-    const { status, body } = await this.#open(`/api/v1/${resource}`);
+    const path = `/api/v1/${resource}`;
+    const { status, body } = await this.#open(path);
     const text = Buffer.concat(await body.toArray()).toString();
+    if (isPostponed(status, path)) throw new Postponed();
     if (status !== 200) throw new Error(`list: status ${status} ${text.slice(0, 300)}`);
     const list = JSON.parse(text);
     const wrong = wrongInList(resource, list.items, views.possible(startMs, performance.now()));
@@ -93,6 +97,7 @@ export class Watcher {
       const text = Buffer.concat(await answer.body.toArray()).toString();
       this.#resourceVersion = "";
       if (answer.status === 410) return;
+      if (isPostponed(answer.status, `/api/v1/${resource}`)) throw new Postponed();
       throw new Error(`status ${answer.status} ${text.slice(0, 300)}`);
     }
     const judge = new WatchJudge(
