@@ -77,6 +77,7 @@ test("readSettings: entries in order, and values out of range refused", () => {
   ]);
   const one = (hex: string) => codeOf(() => readSettings(Buffer.from(hex, "hex")));
   assert.equal(one("000200000002"), ErrorCode.PROTOCOL_ERROR);
+  assert.equal(one("000800000002"), ErrorCode.PROTOCOL_ERROR);
   assert.equal(one("000480000000"), ErrorCode.FLOW_CONTROL_ERROR);
   assert.equal(one("000500003fff"), ErrorCode.PROTOCOL_ERROR);
   assert.equal(one("000501000000"), ErrorCode.PROTOCOL_ERROR);

@@ -56,9 +56,11 @@ const tooMuchPadding = () =>
   new Http2ConnectionError(ErrorCode.PROTOCOL_ERROR, "a frame's padding is longer than its payload");
 
 const settingBytes = 6;
-/** Setting to its allowed values and what a wrong one is (RFC 9113 section 6.5.2). */
+const isFlag = { min: 0, max: 1, code: ErrorCode.PROTOCOL_ERROR };
+/** Setting to its allowed values and what a wrong one is (RFC 9113 section 6.5.2, RFC 8441 section 3). */
 const settingRules = new Map<number, { readonly min: number; readonly max: number; readonly code: number }>([
-  [Setting.ENABLE_PUSH, { min: 0, max: 1, code: ErrorCode.PROTOCOL_ERROR }],
+  [Setting.ENABLE_PUSH, isFlag],
+  [Setting.ENABLE_CONNECT_PROTOCOL, isFlag],
   [Setting.INITIAL_WINDOW_SIZE, { min: 0, max: 2 ** 31 - 1, code: ErrorCode.FLOW_CONTROL_ERROR }],
   [Setting.MAX_FRAME_SIZE, { min: 2 ** 14, max: 2 ** 24 - 1, code: ErrorCode.PROTOCOL_ERROR }],
 ]);
