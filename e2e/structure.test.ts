@@ -24,6 +24,8 @@ const edges: Record<string, { static: readonly string[]; dynamic?: readonly stri
   build: { static: ["api"] },
   examples: { static: [] },
   e2e: { static: ["devcluster", "kube/client", "runtime", "api"] },
+  "e2e/fuzz": { static: ["proxy", "runtime", "api"] },
+  "e2e/peers": { static: ["proxy", "runtime", "api"] },
   bench: { static: ["proxy", "kube/wire", "devcluster", "runtime", "api"] },
 };
 

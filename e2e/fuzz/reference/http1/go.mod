@@ -1,0 +1,3 @@
+module ctrlmesh.local/fuzz/http1
+
+go 1.26
