@@ -14,7 +14,7 @@ interface WatchJudgeDeps {
 /** kube-apiserver sends one each minute, give or take some seconds. */
 const bookmarkWithinMs = 100_000;
 /** Until the bookmark behind the first objects. */
-const initialWithinMs = 30_000;
+const initialWithinMs = 90_000;
 /** A watch of a view that has ended: 5 s to come to its place between two events, and some for busy machines. */
 const expiredWithinMs = 20_000;
 const initialEventsEnd = "k8s.io/initial-events-end";
@@ -58,14 +58,20 @@ export class WatchJudge {
     return object.metadata.resourceVersion ?? "";
   }
 
-  /** Call it now and then: finds watches that are stuck. */
-  look(): void {
+  /** Whether the view has ended: the proxy may cut a watch that does not come to a place between two events. */
+  get isStale(): boolean {
     const { views, resource } = this.#deps;
     const nowMs = performance.now();
     const inForce = views.possible(nowMs, nowMs).map((view) => teamsOf(view, resource));
     const isInForce = this.#possible.some((view) => inForce.includes(teamsOf(view, resource)));
     if (!isInForce) this.#staleSinceMs ??= nowMs;
-    if (this.#staleSinceMs !== undefined && nowMs - this.#staleSinceMs > expiredWithinMs)
+    return this.#staleSinceMs !== undefined;
+  }
+
+  /** Call it now and then: finds watches that are stuck. */
+  look(): void {
+    const nowMs = performance.now();
+    if (this.isStale && nowMs - (this.#staleSinceMs ?? nowMs) > expiredWithinMs)
       this.#stuck("is still open under a view that has ended");
     if (nowMs - this.#bookmarkAtMs > bookmarkWithinMs) this.#stuck("brings no bookmark");
     if (this.#initial !== undefined && nowMs - this.#openedAtMs > initialWithinMs)

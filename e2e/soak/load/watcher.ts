@@ -115,6 +115,10 @@ export class Watcher {
     const watchdog = setInterval(() => judge.look(), lookMs);
     try {
       for await (const event of eventsOf(answer.body)) this.#resourceVersion = judge.take(event) ?? "";
+    } catch (error) {
+      if (!judge.isStale || this.#isCut) throw error;
+      tally.answered("watch", "cut behind its view");
+      this.#resourceVersion = "";
     } finally {
       clearInterval(watchdog);
       tally.watchesOpen--;
