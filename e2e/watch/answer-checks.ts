@@ -1,0 +1,117 @@
+import type { SeenObject, SeenStatus } from "./decode.ts";
+import { seenBy } from "./scope.ts";
+import { differencesOf } from "./store.ts";
+import { describe, type StreamFacts, staleness } from "./stream-checker.ts";
+import type { Upheavals } from "./upheavals.ts";
+import type { ViewTimeline } from "./view.ts";
+import { Violation } from "./violation.ts";
+
+/** On the monotonic clock. */
+export interface RequestTimes {
+  readonly sentAtMs: number;
+  /** When the answer's head was there: it was decided before. */
+  headAtMs: number;
+}
+
+export interface AnswerFacts extends StreamFacts {
+  readonly timeline: ViewTimeline;
+  readonly upheavals: Upheavals;
+  readonly times: RequestTimes;
+}
+
+/** A list, all pages of it, is what one view shows of the truth at the list's resourceVersion. */
+export async function checkList(
+  { reflector, scope, history, periods }: AnswerFacts,
+  list: { readonly revision: number; readonly items: readonly SeenObject[] },
+): Promise<void> {
+  await history.reached(list.revision);
+  const store = new Map(list.items.map(({ path, revision }) => [path, revision]));
+  const paths = new Set<string>();
+  const refuted: string[] = [];
+  if (store.size !== list.items.length)
+    throw new Violation(reflector, scope.resource, `a list as of ${list.revision} has an object twice`);
+  for (const period of periods) {
+    const truth = history.stateAt(scope.resource, list.revision, seenBy(scope, period.view));
+    const different = differencesOf(store, truth);
+    const reason =
+      different.length > 0
+        ? `${period.name} shows other objects: ${describe(different, store, truth)}`
+        : staleness(period, list.revision);
+    if (reason === undefined) return;
+    refuted.push(reason);
+    for (const path of different) paths.add(path);
+  }
+  throw new Violation(reflector, scope.resource, `a list as of ${list.revision}: ${refuted.join("; ")}`, [
+    ...paths,
+  ]);
+}
+
+/** A 410 needs a reason: another view since the version was handed out, or an upheaval. */
+export function checkRefusal(
+  { reflector, scope, timeline, upheavals, times }: AnswerFacts,
+  status: SeenStatus,
+  from: {
+    readonly handedOutAtMs: number;
+    /** Of the watch in which the refusal came. */
+    readonly openedAtMs?: number;
+    readonly revision: number;
+    readonly isInitial?: boolean;
+  },
+): void {
+  const what = `${status.code} ${status.reason} "${status.message}" to ${from.revision}`;
+  if (from.isInitial === true)
+    throw new Violation(reflector, scope.resource, `${what}: a WatchList is never answered 410`);
+  if (status.message.includes("the shard of this operator changed")) {
+    if (timeline.hasChangedSince(from.openedAtMs ?? from.handedOutAtMs)) return;
+    throw new Violation(reflector, scope.resource, `${what}, and no view has changed while the watch ran`);
+  }
+  if (status.code !== 410) return;
+  const isExplained =
+    timeline.hasChangedSince(from.handedOutAtMs) ||
+    upheavals.hasHappenedSince(from.handedOutAtMs) ||
+    // A second watch from the very floor: in a quiet cluster nothing tells its list from one before the switch.
+    status.message.includes(`last change (${from.revision})`);
+  if (isExplained) return;
+  const age = Math.round(times.headAtMs - from.handedOutAtMs);
+  throw new Violation(
+    reflector,
+    scope.resource,
+    `${what}, handed out ${age} ms ago, and nothing has happened since`,
+  );
+}
+
+/** The API server sends a bookmark 2 s before it ends a watch for its timeout. */
+const bookmarkBeforeEndMs = 2_000;
+
+/**
+ * A watch that came to its timeout has had a bookmark, and ends behind a whole event. The watch cache leaves out a
+ * bookmark at the very version that the watch began with.
+ */
+export function checkWatchEnd(
+  { reflector, scope, history, upheavals, times }: AnswerFacts,
+  watch: {
+    readonly timeoutSeconds: number;
+    readonly endedAtMs: number;
+    readonly bookmarks: number;
+    /** Where it went on; undefined for a WatchList. */
+    readonly from: number | undefined;
+    readonly isBetweenEvents: boolean;
+  },
+): void {
+  if (!watch.isBetweenEvents)
+    throw new Violation(reflector, scope.resource, "a watch ended cleanly in the middle of an event");
+  const lastedMs = watch.endedAtMs - times.headAtMs;
+  const isTimedOut = lastedMs > watch.timeoutSeconds * 1000 - bookmarkBeforeEndMs / 4;
+  const bookmarkAtMs = times.headAtMs + watch.timeoutSeconds * 1000 - bookmarkBeforeEndMs;
+  const { from } = watch;
+  const isDue =
+    from !== undefined &&
+    !upheavals.hasHappenedSince(times.sentAtMs) &&
+    history.changesAfter(scope.resource, from).some(({ toldAtMs }) => toldAtMs < bookmarkAtMs - 1000);
+  if (isTimedOut && isDue && watch.bookmarks === 0)
+    throw new Violation(
+      reflector,
+      scope.resource,
+      `a watch ended after ${Math.round(lastedMs)} ms, its timeout, without a bookmark`,
+    );
+}
