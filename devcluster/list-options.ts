@@ -1,4 +1,5 @@
 import { parseSelector, type Requirement, selectorMatches } from "#api/label-selector";
+import { isTrue } from "#kube/wire/request-info";
 import { forbiddenField, notSupported } from "./field-errors.ts";
 import { type FieldSelector, fieldsMatch, parseFieldSelector } from "./field-selector.ts";
 import { stringMapOf } from "./json.ts";
@@ -31,22 +32,23 @@ export function parseListOptions(
 ): ListOptions {
   const text = (name: string): string => query.get(name) ?? "";
   const match = text("resourceVersionMatch");
-  const sendInitialEvents = query.has("sendInitialEvents") ? isTrue(text("sendInitialEvents")) : undefined;
+  const sendInitialEvents = query.has("sendInitialEvents") ? isSet(query, "sendInitialEvents") : undefined;
+  const limit = parseCount(query, "limit") ?? 0;
+  const timeoutSeconds = parseCount(query, "timeoutSeconds");
   const causes = isWatch
-    ? watchCauses(match, sendInitialEvents, isTrue(text("allowWatchBookmarks")))
+    ? watchCauses(match, sendInitialEvents, text("continue"))
     : listCauses(query, match, sendInitialEvents);
   if (causes.length > 0) throw invalid("ListOptions", "meta.k8s.io", "", causes);
-  const limit = parseCount(text("limit")) ?? 0;
   return {
     labelSelector: parseLabels(text("labelSelector")),
     fieldSelector: parseFieldSelector(text("fieldSelector"), definition),
     limit,
     continueToken: isWatch ? "" : text("continue"),
-    resourceVersion: parseResourceVersion(text("resourceVersion"), isWatch),
+    resourceVersion: parseResourceVersion(text("resourceVersion"), !isWatch),
     resourceVersionMatch: match === "Exact" || match === "NotOlderThan" ? match : "",
-    allowWatchBookmarks: isTrue(text("allowWatchBookmarks")),
+    allowWatchBookmarks: isSet(query, "allowWatchBookmarks"),
     sendInitialEvents,
-    timeoutSeconds: parseCount(text("timeoutSeconds")),
+    timeoutSeconds,
   };
 }
 
@@ -61,9 +63,9 @@ export function matchesOptions(
   );
 }
 
-/** As Go's strconv.ParseBool, and with an empty value meaning true, as the API server's converter has it. */
-export function isTrue(text: string): boolean {
-  return /^(?:1|t|T|TRUE|true|True)$/.test(text);
+/** A boolean parameter. @throws MALFORMED_REQUEST */
+export function isSet(query: URLSearchParams, name: string): boolean {
+  return isTrue(query.get(name) ?? undefined);
 }
 
 function parseLabels(text: string): Requirement[] {
@@ -76,21 +78,25 @@ function parseLabels(text: string): Requirement[] {
   }
 }
 
-function parseCount(text: string): number | undefined {
-  if (text === "") return undefined;
+function parseCount(query: URLSearchParams, name: string): number | undefined {
+  const text = query.get(name);
+  if (text === null) return undefined;
   if (/^-?\d{1,18}$/.test(text)) return Number(text);
   const why = `strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`;
   throw badRequest(why);
 }
 
-function parseResourceVersion(text: string, isWatch: boolean): number | undefined {
+/**
+ * @param isList whether a list asks; the API server lets others fail with an error that has no reason, hence 500
+ * @throws StatusError 400 or 500
+ */
+export function parseResourceVersion(text: string, isList: boolean): number | undefined {
   if (text === "") return undefined;
   if (/^\d{1,19}$/.test(text)) return Number(text);
   const why = `Invalid value: ${JSON.stringify(text)}: strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
   const message = `resourceVersion: ${why}`;
-  // The API server lets a watch fail with an error that has no reason, hence 500.
-  if (isWatch) throw new StatusError({ code: 500, reason: "", message });
-  throw badRequest(`invalid resource version: ${message}`);
+  if (isList) throw badRequest(`invalid resource version: ${message}`);
+  throw new StatusError({ code: 500, reason: "", message });
 }
 
 function listCauses(query: URLSearchParams, match: string, sendInitialEvents: boolean | undefined): Cause[] {
@@ -111,25 +117,15 @@ function listCauses(query: URLSearchParams, match: string, sendInitialEvents: bo
   return causes;
 }
 
-function watchCauses(
-  match: string,
-  sendInitialEvents: boolean | undefined,
-  allowBookmarks: boolean,
-): Cause[] {
+function watchCauses(match: string, sendInitialEvents: boolean | undefined, continueToken: string): Cause[] {
   const causes: Cause[] = [];
-  if (sendInitialEvents !== undefined && match !== "NotOlderThan") {
-    const detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-    causes.push(forbiddenField("resourceVersionMatch", detail));
-  }
-  if (sendInitialEvents === undefined && match !== "") {
-    const detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-    causes.push(forbiddenField("resourceVersionMatch", detail));
-  }
-  if (sendInitialEvents === true && !allowBookmarks && causes.length === 0) {
-    // The end of the initial events is a bookmark, so a client that takes none could never see it.
-    causes.push(
-      forbiddenField("sendInitialEvents", "sendInitialEvents requires setting allowWatchBookmarks to true"),
-    );
-  }
+  const forbid = (detail: string): number => causes.push(forbiddenField("resourceVersionMatch", detail));
+  if (sendInitialEvents !== undefined && match !== "NotOlderThan")
+    forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+  if (sendInitialEvents === undefined && match !== "")
+    forbid("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+  if (match !== "" && match !== "NotOlderThan")
+    causes.push(notSupported("resourceVersionMatch", match, ["NotOlderThan"]));
+  if (continueToken !== "") forbid("resourceVersionMatch is forbidden when continue is provided");
   return causes;
 }

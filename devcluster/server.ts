@@ -9,6 +9,7 @@ import type { RbacAuthorizer } from "./auth/rbac.ts";
 import type { TokenIssuer } from "./auth/tokens.ts";
 import type { Faults } from "./faults.ts";
 import { createHttpServer, type ServingTls } from "./http-server.ts";
+import { parseQuery } from "./query.ts";
 import type { RequestLog } from "./request-log.ts";
 import { authorize } from "./rest/access.ts";
 import { type ApiRequest, type ApiResponse, type Exchange, isGone, sendStatus } from "./rest/exchange.ts";
@@ -93,7 +94,7 @@ export class Listener implements AsyncDisposable {
     using timers = new DisposableStack();
     try {
       const info = parseRequestInfo(request.method ?? "GET", request.url ?? "/");
-      const query = new URLSearchParams(info.query);
+      const query = parseQuery(info.query);
       if (!isLongRunning(info, query)) {
         const { clock } = this.#deps.state;
         timers.use(clock.timer(requestTimeoutMs, () => ended.abort()));

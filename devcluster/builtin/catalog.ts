@@ -36,7 +36,7 @@ export function builtInDefinitions(): ResourceDefinition[] {
 function definitionOf(row: BuiltInKind): ResourceDefinition {
   const [version = "", group = ""] = row.apiVersion.split("/").reverse();
   const collection = row.collection ?? (group === "" ? row.resource : `${group}/${row.resource}`);
-  const selectableFields = selectableFieldsOf(collection);
+  const selectableFields = selectableFieldsOf(collection, group);
   return {
     group,
     version,

@@ -1,8 +1,9 @@
+import { invalidValue, notSupported } from "../field-errors.ts";
 import { arrayOf, copyOf, isObject, type JsonObject, numberOf, stringOf, stringsOf } from "../json.ts";
 import { type KubeObject, timestamp } from "../kube-object.ts";
 import { keyOf, type ResourceDefinition, shown } from "../resource.ts";
 import type { ServerState } from "../server-state.ts";
-import { conflict, forbidden, notFound } from "../status-error.ts";
+import { type Cause, conflict, forbidden, invalid, notFound } from "../status-error.ts";
 import type { Stored } from "../storage.ts";
 import type { WriteRequest } from "./write.ts";
 
@@ -17,22 +18,47 @@ export interface DeleteOptions {
   readonly dryRun: boolean;
 }
 
-/** Body first, query second, as the API server reads them. */
+/**
+ * Body first, query second, as the API server reads them.
+ *
+ * @throws StatusError 422 for a propagation or dry run that does not exist
+ */
 export function parseDeleteOptions(body: unknown, query: URLSearchParams): DeleteOptions {
   const options: JsonObject = isObject(body) ? body : {};
   const preconditions = isObject(options.preconditions) ? options.preconditions : {};
   const grace = options.gracePeriodSeconds ?? Number(query.get("gracePeriodSeconds") ?? Number.NaN);
   const policy = stringOf(options.propagationPolicy) || (query.get("propagationPolicy") ?? "");
-  const orphans = options.orphanDependents === true || query.get("orphanDependents") === "true";
+  const orphans = options.orphanDependents ?? query.get("orphanDependents") ?? undefined;
+  const dryRun = [...stringsOf(options.dryRun), ...query.getAll("dryRun")];
+  const causes = optionCauses(policy, orphans !== undefined, dryRun);
+  if (causes.length > 0) throw invalid("DeleteOptions", "meta.k8s.io", "", causes);
   const propagation =
-    policy === "Foreground" || policy === "Orphan" ? policy : orphans ? "Orphan" : "Background";
+    policy === "Foreground" || policy === "Orphan"
+      ? policy
+      : policy === "" && String(orphans) === "true"
+        ? "Orphan"
+        : "Background";
   return {
     gracePeriodSeconds: typeof grace === "number" && !Number.isNaN(grace) ? Math.max(0, grace) : undefined,
     uid: stringOf(preconditions.uid),
     resourceVersion: stringOf(preconditions.resourceVersion),
     propagation,
-    dryRun: stringsOf(options.dryRun).includes("All") || query.getAll("dryRun").includes("All"),
+    dryRun: dryRun.length > 0,
   };
+}
+
+const policies = ["Foreground", "Background", "Orphan"];
+
+function optionCauses(policy: string, namesOrphans: boolean, dryRun: readonly string[]): Cause[] {
+  const causes: Cause[] = [];
+  if (policy !== "" && namesOrphans) {
+    const detail = "orphanDependents and deletionPropagation cannot be both set";
+    causes.push(invalidValue("propagationPolicy", policy, detail));
+  }
+  if (policy !== "" && !policies.includes(policy))
+    causes.push(notSupported("propagationPolicy", policy, [...policies, "nil"]));
+  if (dryRun.some((each) => each !== "All")) causes.push(notSupported("dryRun", dryRun, ["All"]));
+  return causes;
 }
 
 const propagationFinalizers = { Foreground: "foregroundDeletion", Orphan: "orphan" } as const;

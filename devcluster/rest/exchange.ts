@@ -1,5 +1,7 @@
+import { randomUUID } from "node:crypto";
 import { type IncomingMessage, ServerResponse } from "node:http";
 import { type Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { gzipSync } from "node:zlib";
 import type { RequestInfo } from "#kube/wire/request-info";
 import type { StatusError } from "../status-error.ts";
 import type { User } from "../user.ts";
@@ -52,6 +54,7 @@ export function sendJson(
 }
 
 export function sendText(exchange: Exchange, status: number, text: string): void {
+  exchange.response.setHeader("x-content-type-options", "nosniff");
   send(exchange, status, "text/plain; charset=utf-8", text);
 }
 
@@ -73,6 +76,9 @@ export function sendStatus(exchange: Exchange, error: StatusError): void {
   }
   if (error.retryAfterSeconds !== undefined)
     exchange.response.setHeader("retry-after", String(error.retryAfterSeconds));
+  // The rest of a body that nobody reads must not be taken for the next request.
+  if (error.code === 413 && exchange.request.httpVersionMajor === 1)
+    exchange.response.setHeader("connection", "close");
   sendJson(exchange, error.code, error.body());
 }
 
@@ -93,12 +99,26 @@ function send(exchange: Exchange, status: number, contentType: string, text: str
   if (isGone(response)) return;
   response.statusCode = status;
   response.setHeader("content-type", contentType);
-  response.setHeader("content-length", Buffer.byteLength(text));
+  const bytes = encoded(exchange, text);
+  response.setHeader("content-length", bytes.length);
   setCommonHeaders(exchange);
-  response.end(request.method === "HEAD" ? undefined : text);
+  response.end(request.method === "HEAD" ? undefined : bytes);
 }
 
+/** Long answers are packed for those who can read it (apiserver's `defaultGzipThresholdBytes`, lowest level). */
+function encoded({ response, request }: Exchange, text: string): Buffer {
+  const bytes = Buffer.from(text);
+  const accepted = String(request.headers["accept-encoding"] ?? "").split(",");
+  if (bytes.length < gzipThresholdBytes || !accepted.some((each) => each.trim() === "gzip")) return bytes;
+  response.setHeader("content-encoding", "gzip");
+  response.setHeader("vary", "Accept-Encoding");
+  return gzipSync(bytes, { level: 1 });
+}
+
+const gzipThresholdBytes = 128 * 1024;
+
 function setCommonHeaders({ response, warnings }: Exchange): void {
+  response.setHeader("audit-id", randomUUID());
   response.setHeader("cache-control", "no-cache, private");
   const texts = [...new Set(warnings)].map((text) => `299 - ${quoted(text)}`);
   if (texts.length > 0) response.setHeader("warning", texts);

@@ -1,5 +1,5 @@
 import { arrayOf, at, stringOf } from "../json.ts";
-import { isTrue } from "../list-options.ts";
+import { isSet } from "../list-options.ts";
 import type { ServerState } from "../server-state.ts";
 import { badRequest, internalError, notFound } from "../status-error.ts";
 import { type Exchange, isGone, sendHead } from "./exchange.ts";
@@ -32,9 +32,9 @@ export async function answerLog({ storage, logs }: ServerState, exchange: Exchan
       pod: info.name,
       podUid: metadata.uid ?? "",
       container,
-      follow: isTrue(query.get("follow") ?? ""),
-      previous: isTrue(query.get("previous") ?? ""),
-      timestamps: isTrue(query.get("timestamps") ?? ""),
+      follow: isSet(query, "follow"),
+      previous: isSet(query, "previous"),
+      timestamps: isSet(query, "timestamps"),
       tailLines: number("tailLines"),
       limitBytes: number("limitBytes"),
       sinceSeconds: number("sinceSeconds"),

@@ -26,9 +26,12 @@ const kinds: Readonly<Record<string, PatchKind>> = {
 export function patchKindOf(definition: ResourceDefinition, contentType: string): PatchKind {
   const kind = kinds[contentType];
   if (kind !== undefined && !(kind === "strategic" && definition.isCustom)) return kind;
-  const accepted = Object.keys(kinds).filter((type) => !definition.isCustom || kinds[type] !== "strategic");
-  const message = `the body of the request was in an unknown format - accepted media types include: ${accepted.join(", ")}`;
-  throw new StatusError({ code: 415, reason: "UnsupportedMediaType", message });
+  throw new StatusError({
+    code: 415,
+    reason: "UnsupportedMediaType",
+    message: "415: Unsupported Media Type",
+    details: {},
+  });
 }
 
 /** @throws StatusError 400 and 422 for a patch that cannot be applied, and what an update may throw */
@@ -69,7 +72,10 @@ function decodePatched(
   } catch (error) {
     if (!(error instanceof StatusError) || error.reason !== "BadRequest") throw error;
     const strict = /strict decoding error: .*/s.exec(error.message)?.[0];
-    throw invalid("", "", "", [invalidValue("patch", JSON.stringify(patched), strict ?? error.message)]);
+    const json = /json: cannot unmarshal .*/s.exec(error.message)?.[0];
+    throw invalid("", "", "", [
+      invalidValue("patch", JSON.stringify(patched), strict ?? json ?? error.message),
+    ]);
   }
 }
 
@@ -80,15 +86,20 @@ function patchedValue(
   patch: unknown,
 ): unknown {
   try {
-    if (kind === "json") return applyJsonPatch(current, patch);
+    if (kind === "json") {
+      if (!Array.isArray(patch))
+        throw badRequest("error decoding patch: a JSON patch is a list of operations");
+      return applyJsonPatch(current, patch);
+    }
     if (!isObject(patch)) throw badRequest("the patch is no JSON object");
     return kind === "merge"
       ? applyMergePatch(current, patch)
       : applyStrategicPatch(definition.schema, current, patch);
   } catch (error) {
     if (!(error instanceof PatchError)) throw error;
-    // The API server names no reason for a JSON patch that does not fit; ours is in the message.
-    throw new StatusError({ code: 422, reason: "Invalid", message: error.message, details: {} });
+    // The API server does not say which operation of a JSON patch did not fit.
+    const message = "the server rejected our request due to an error in our request";
+    throw new StatusError({ code: 422, reason: "Invalid", message, details: {} });
   }
 }
 

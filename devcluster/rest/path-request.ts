@@ -3,7 +3,7 @@ import { aggregated, coreVersions, groupList, resourceList, singleGroup } from "
 import { openApiDocument, openApiIndex, openApiV2 } from "../openapi.ts";
 import type { Registry } from "../registry.ts";
 import { acceptsJson, notAcceptable, parseAccept } from "../representation.ts";
-import { methodNotAllowed } from "../status-error.ts";
+import { methodNotAllowed, noSuchResource } from "../status-error.ts";
 import { type Exchange, hostOf, sendJson, sendText } from "./exchange.ts";
 
 /** The Kubernetes version whose behaviour this server follows. */
@@ -23,25 +23,33 @@ export const version = {
 const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 const isAggregatedPath = (path: string): boolean => path === "/api" || path === "/apis";
 
-const health = new Set(["/healthz", "/livez", "/readyz", "/healthz/", "/livez/", "/readyz/"]);
+const health = new Set(["/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping"]);
 
 /** Answers what is no resource: health, version, discovery, OpenAPI, keys of the tokens. */
 export function answerPath(registry: Registry, issuer: TokenIssuer, exchange: Exchange): void {
-  const { info, request, response } = exchange;
-  if (request.method !== "GET" && request.method !== "HEAD") throw methodNotAllowed();
-  const path = info.path.length > 1 && info.path.endsWith("/") ? info.path.slice(0, -1) : info.path;
-  if (health.has(path)) {
+  const { info, request } = exchange;
+  if (health.has(info.path)) {
+    // Of any method.
     sendText(exchange, 200, "ok");
     return;
   }
+  const path = info.path.length > 1 && info.path.endsWith("/") ? info.path.slice(0, -1) : info.path;
   const body = documentOf(registry, issuer, path, exchange);
   if (body === undefined) {
-    response.setHeader("x-content-type-options", "nosniff");
+    // Of a group that is served, another version is a resource that is not there.
+    if (isVersionPath(registry, path)) throw noSuchResource();
     sendText(exchange, 404, "404 page not found\n");
     return;
   }
+  if (request.method !== "GET") throw methodNotAllowed();
   const isAggregated = isAggregatedPath(path) && wantsAggregated(exchange);
   sendJson(exchange, 200, body, isAggregated ? aggregatedType : undefined);
+}
+
+function isVersionPath(registry: Registry, path: string): boolean {
+  const [prefix = "", group = "", version] = path.slice(1).split("/");
+  if (prefix === "api") return group !== "";
+  return prefix === "apis" && version !== undefined && singleGroup(registry, group) !== undefined;
 }
 
 function documentOf(registry: Registry, issuer: TokenIssuer, path: string, exchange: Exchange): unknown {

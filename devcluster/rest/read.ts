@@ -47,7 +47,7 @@ export async function listObjects(
   const point = startOf(state, definition, prefix, options);
   const all = storage.list(collection, prefix, point.revision);
   // resourceVersion=0 asks for whatever a cache holds; a cache does not page.
-  const limit = options.resourceVersion === 0 ? 0 : options.limit;
+  const limit = options.resourceVersion === 0 && options.continueToken === "" ? 0 : options.limit;
   const objects: KubeObject[] = [];
   const from = `${prefix}${point.start}`;
   let index = point.start === "" ? 0 : indexFrom(all, from);
@@ -99,11 +99,17 @@ function startOf(
     }
     return { revision, start };
   }
-  const { resourceVersion, resourceVersionMatch } = options;
-  if (resourceVersion === undefined || resourceVersionMatch !== "Exact")
-    return { revision: storage.revision, start: "" };
+  const { resourceVersion } = options;
+  if (resourceVersion === undefined || !isExact(options)) return { revision: storage.revision, start: "" };
   if (resourceVersion < compacted) throw expired(`The resourceVersion for the provided list is too old.`);
   return { revision: resourceVersion, start: "" };
+}
+
+/** A page that names a resourceVersion without saying how means that very state. */
+function isExact({ resourceVersion, resourceVersionMatch, limit }: ListOptions): boolean {
+  return (
+    resourceVersionMatch === "Exact" || (resourceVersionMatch === "" && resourceVersion !== 0 && limit > 0)
+  );
 }
 
 function indexFrom(all: readonly Stored[], from: string): number {

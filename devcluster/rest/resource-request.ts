@@ -1,12 +1,13 @@
+import { withName } from "../field-selector.ts";
 import type { KubeObject } from "../kube-object.ts";
-import { parseListOptions } from "../list-options.ts";
+import { parseListOptions, parseResourceVersion } from "../list-options.ts";
 import { representList } from "../representation.ts";
 import type { ResourceDefinition } from "../resource.ts";
 import { methodNotAllowed, noSuchResource, StatusError } from "../status-error.ts";
 import { readBody } from "./body.ts";
 import { type DeleteOptions, deleteObject, parseDeleteOptions } from "./delete.ts";
 import { type Exchange, sendHead, sendJson } from "./exchange.ts";
-import { getObject, listObjects } from "./read.ts";
+import { getObject, listObjects, reachRevision } from "./read.ts";
 import { namespaceOf, type ResourceServer, representationOf, sendObject } from "./resource-server.ts";
 import { answerSubresource } from "./subresource-request.ts";
 import { prepareWatch } from "./watch.ts";
@@ -35,15 +36,11 @@ export async function answerResource(server: ResourceServer, exchange: Exchange)
     throw info.verb === "create" ? methodNotAllowed() : noSuchResource();
   if (info.verb === "create" && info.name !== "") throw methodNotAllowed();
   if ((info.verb === "update" || info.verb === "patch") && info.name === "") throw methodNotAllowed();
+  // Said before the object is looked for.
+  representationOf(exchange);
   switch (info.verb) {
     case "get":
-      return sendObject(
-        server,
-        exchange,
-        definition,
-        200,
-        getObject(server.state, definition, namespaceOf(exchange, definition), info.name),
-      );
+      return answerGet(server, exchange, definition);
     case "list":
       return answerList(server, exchange, definition);
     case "watch":
@@ -61,6 +58,19 @@ export async function answerResource(server: ResourceServer, exchange: Exchange)
     default:
       throw methodNotAllowed();
   }
+}
+
+async function answerGet(
+  server: ResourceServer,
+  exchange: Exchange,
+  definition: ResourceDefinition,
+): Promise<void> {
+  const { state } = server;
+  const { info, query, signal } = exchange;
+  const resourceVersion = parseResourceVersion(query.get("resourceVersion") ?? "", false);
+  if (resourceVersion !== undefined) await reachRevision(state, resourceVersion, signal);
+  const object = getObject(state, definition, namespaceOf(exchange, definition), info.name);
+  sendObject(server, exchange, definition, 200, object);
 }
 
 async function answerList(
@@ -85,11 +95,13 @@ async function answerWatch(
   exchange: Exchange,
   definition: ResourceDefinition,
 ): Promise<void> {
-  const { response, signal } = exchange;
+  const { response, signal, info } = exchange;
+  const options = parseListOptions(exchange.query, definition, true);
   const call = {
     definition,
     namespace: namespaceOf(exchange, definition),
-    options: parseListOptions(exchange.query, definition, true),
+    // The paths below /watch/ may name one object.
+    options: { ...options, fieldSelector: withName(options.fieldSelector, info.name) },
     representation: representationOf(exchange),
     settings: server.watchSettings,
   };
@@ -176,5 +188,5 @@ async function answerDeleteCollection(
       if (!(error instanceof StatusError) || (error.code !== 404 && error.code !== 409)) throw error;
     }
   }
-  sendJson(exchange, 200, representList({ kind: "object" }, definition, list, state.clock.now()));
+  sendJson(exchange, 200, representList(representationOf(exchange), definition, list, state.clock.now()));
 }

@@ -4,9 +4,10 @@ import { type ListOptions, matchesOptions } from "../list-options.ts";
 import { type Representation, represent } from "../representation.ts";
 import { apiVersionOf, type ResourceDefinition, shown } from "../resource.ts";
 import type { ServerState } from "../server-state.ts";
+import { StatusError } from "../status-error.ts";
 import { replay, type WatchEventType } from "../watch-cache.ts";
 import { reachRevision } from "./read.ts";
-import { gone } from "./watch-gone.ts";
+import { errorFrame, gone } from "./watch-error.ts";
 
 /** Where the frames of a watch go. */
 export interface FrameSink {
@@ -35,7 +36,7 @@ interface WatchCall {
  * follows: nothing but changes after `resourceVersion`; or, for "" and "0", an ADDED for every object; or, with
  * sendInitialEvents, those and a bookmark marked as their end.
  *
- * @throws StatusError before the first frame
+ * A resourceVersion that does not come is told as an ERROR event, since a WatchList has begun by then.
  */
 export async function prepareWatch(
   state: ServerState,
@@ -44,8 +45,17 @@ export async function prepareWatch(
 ): Promise<(sink: FrameSink) => void> {
   const { options } = call;
   // A WatchList must not start before the state it promises; a plain watch from the future just waits for it.
-  if (options.sendInitialEvents === true && options.resourceVersion !== undefined)
-    await reachRevision(state, options.resourceVersion, signal);
+  if (options.sendInitialEvents === true && options.resourceVersion !== undefined) {
+    try {
+      await reachRevision(state, options.resourceVersion, signal);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      return (sink) => {
+        sink.send(errorFrame(error));
+        sink.end();
+      };
+    }
+  }
   return (sink) => runWatch(state, call, sink, signal);
 }
 
@@ -66,7 +76,9 @@ function runWatch(state: ServerState, call: WatchCall, sink: FrameSink, signal: 
     if (open && !sink.send(frame)) stop();
   };
   const bookmark = (isEnd: boolean): void => send(writer.bookmark(storage.revision, isEnd));
-  const from = options.resourceVersion ?? 0;
+  // Without the state and a version to start at, a watch hears what is new.
+  const isNewsOnly = options.sendInitialEvents === false && (options.resourceVersion ?? 0) === 0;
+  const from = isNewsOnly ? storage.revision : (options.resourceVersion ?? 0);
   const withState = options.sendInitialEvents ?? from === 0;
   const compacted = storage.compactedRevision(definition.collection);
   if (!withState && from < compacted) {

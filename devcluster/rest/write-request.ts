@@ -1,6 +1,6 @@
 import { notSupported, required } from "../field-errors.ts";
 import type { ResourceDefinition } from "../resource.ts";
-import { badRequest, invalid, noSuchResource, type StatusError } from "../status-error.ts";
+import { type Cause, invalid, noSuchResource, type StatusError } from "../status-error.ts";
 import { mediaTypeOf, parseBody, parseJson, parseYamlText, readBody } from "./body.ts";
 import { createObject } from "./create.ts";
 import { decodeObject, type FieldValidation } from "./decode.ts";
@@ -17,7 +17,11 @@ export async function writeRequestOf(
 ): Promise<{ readonly write: WriteRequest; readonly bytes: Buffer }> {
   const { request, query, info, user, warnings, signal } = exchange;
   const dryRun = query.getAll("dryRun");
-  if (dryRun.some((each) => each !== "All")) throw badDryRun(info.verb, dryRun);
+  const fieldValidation = query.get("fieldValidation") || "Warn";
+  if (dryRun.some((each) => each !== "All"))
+    throw badOption(info.verb, notSupported("dryRun", dryRun, ["All"]));
+  if (!isFieldValidation(fieldValidation))
+    throw badOption(info.verb, notSupported("fieldValidation", fieldValidation, ["", ...fieldValidations]));
   const write: WriteRequest = {
     definition,
     namespace: namespaceOf(exchange, definition),
@@ -25,7 +29,7 @@ export async function writeRequestOf(
     subresource: info.subresource,
     user,
     fieldManager: fieldManagerOf(exchange),
-    fieldValidation: fieldValidationOf(query.get("fieldValidation")),
+    fieldValidation,
     dryRun: dryRun.length > 0,
     warnings,
     signal,
@@ -39,8 +43,8 @@ const optionKinds: Readonly<Record<string, string>> = {
   patch: "PatchOptions",
 };
 
-function badDryRun(verb: string, given: readonly string[]): StatusError {
-  return invalid(optionKinds[verb] ?? "Options", "meta.k8s.io", "", [notSupported("dryRun", given, ["All"])]);
+function badOption(verb: string, cause: Cause): StatusError {
+  return invalid(optionKinds[verb] ?? "Options", "meta.k8s.io", "", [cause]);
 }
 
 /** The parsed body. @throws StatusError 400, 415 */
@@ -54,12 +58,10 @@ function fieldManagerOf({ query, request }: Exchange): string {
   return query.get("fieldManager") || program.slice(0, 128) || "unknown";
 }
 
-function fieldValidationOf(text: string | null): FieldValidation {
-  if (text === null || text === "" || text === "Warn") return "Warn";
-  if (text === "Strict" || text === "Ignore") return text;
-  throw badRequest(
-    `invalid fieldValidation: Unsupported value: ${JSON.stringify(text)}: supported values: "Ignore", "Strict", "Warn"`,
-  );
+const fieldValidations: readonly FieldValidation[] = ["Ignore", "Strict", "Warn"];
+
+function isFieldValidation(text: string): text is FieldValidation {
+  return fieldValidations.some((each) => each === text);
 }
 
 /** POST: a new object, or a review that is only answered. @throws StatusError */
