@@ -84,14 +84,14 @@ export async function startInBackground(args: readonly string[]): Promise<Runnin
     stdio: ["ignore", log, log],
   });
   closeSync(log);
+  const ended = once(child, "exit");
   try {
-    const { pid = 0 } = child;
     for (;;) {
-      const plane = runningPlanes().find(({ owner }) => owner.pid === pid);
+      const plane = runningPlanes().find(({ owner }) => owner.pid === child.pid);
       if (plane !== undefined) return plane;
       if (child.exitCode !== null || child.signalCode !== null)
         throw new CtrlmeshError("CHILD_PROCESS_FAILED", { what: readFileSync(logPath, "utf8").trim() });
-      await Promise.race([once(child, "exit"), new Promise((resolve) => setTimeout(resolve, pollMs))]);
+      await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, pollMs))]);
     }
   } finally {
     rmSync(logPath, { force: true });

@@ -12,6 +12,7 @@ test("cluster command: flags of start are read", () => {
     featureGates: { A: true, B: false },
     apiServers: 2,
     background: true,
+    pid: undefined,
     output: "json",
   });
 });
@@ -30,7 +31,9 @@ test("cluster command: what is wrong is named", () => {
     ["start --version 1.36.3 --version 1.34.4", /one --version/],
     ["start --feature-gate WatchList", /"WatchList" is no feature gate/],
     ["start --feature-gate WatchList=yes", /NAME=true/],
-    ["start --api-servers 0", /from 1 to 9/],
+    ["start --api-servers 0", /--api-servers "0"/],
+    ["stop --pid x", /--pid "x"/],
+    ["start --pid 4", /--pid is a flag of stop/],
     ["start --frobnicate", /--frobnicate/],
     ["list --version 1.36.3", /list takes no --version/],
     ["build --background", /--background is a flag of start/],

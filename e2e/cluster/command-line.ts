@@ -17,6 +17,7 @@ list      list those that run
 --feature-gate A=true    start: feature gate of kube-apiserver; more than one may be given
 --api-servers N          start: kube-apiservers that share the etcd, 1 to 9 (default 1)
 --background             start: return as soon as it is ready; "stop" ends it
+--pid N                  stop: only the one that this process owns (owner.pid of "list -o json")
 -o, --output text|json   how results are printed (default text)
 -h, --help               this text
 
@@ -33,6 +34,8 @@ export interface Command {
   readonly featureGates: FeatureGates;
   readonly apiServers: number;
   readonly background: boolean;
+  /** Undefined: all. */
+  readonly pid: number | undefined;
   readonly output: "text" | "json";
 }
 
@@ -50,6 +53,7 @@ export function parseCommand(argv: readonly string[]): Command {
   const foreign = forStart.find((flag) => name !== "start" && values[flag] !== undefined);
   if (foreign !== undefined && name !== "help") refuse(`--${foreign} is a flag of start only`);
   const versions = (values.version ?? []).map(checkVersion);
+  if (values.pid !== undefined && name !== "stop" && name !== "help") refuse("--pid is a flag of stop only");
   if (name === "start" && versions.length > 1) refuse("start takes one --version");
   if (versions.length > 0 && (name === "stop" || name === "list")) refuse(`${name} takes no --version`);
   if (output !== "text" && output !== "json") refuse(`--output is text or json, not "${output}"`);
@@ -57,8 +61,9 @@ export function parseCommand(argv: readonly string[]): Command {
     name,
     versions,
     featureGates: parseFeatureGates(values["feature-gate"] ?? []),
-    apiServers: count(values["api-servers"] ?? "1"),
+    apiServers: wholeNumber("--api-servers", values["api-servers"] ?? "1", /^[1-9]$/),
     background,
+    pid: values.pid === undefined ? undefined : wholeNumber("--pid", values.pid, /^[1-9]\d{0,9}$/),
     output,
   };
 }
@@ -73,6 +78,7 @@ function parse(argv: readonly string[]) {
         "feature-gate": { type: "string", multiple: true },
         "api-servers": { type: "string" },
         background: { type: "boolean" },
+        pid: { type: "string" },
         output: { type: "string", short: "o" },
         help: { type: "boolean", short: "h" },
       },
@@ -95,8 +101,8 @@ function checkVersion(text: string): string {
   return text;
 }
 
-function count(text: string): number {
-  if (!/^[1-9]$/.test(text)) refuse(`--api-servers "${text}" is not a number from 1 to 9`);
+function wholeNumber(flag: string, text: string, form: RegExp): number {
+  if (!form.test(text)) refuse(`${flag} "${text}" is no such number`);
   return Number(text);
 }
 

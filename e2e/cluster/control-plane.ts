@@ -36,7 +36,10 @@ export interface ControlPlane extends AsyncDisposable {
   readonly directory: string;
   /** Process ids of all that runs now. */
   pids(): number[];
-  /** The audit log so far, of one API server after the other (level Metadata, stage ResponseComplete). */
+  /**
+   * The audit log so far, of one API server after the other, at level Metadata. Each request is there at its end
+   * (stage ResponseComplete), a watch at its start too (ResponseStarted): one that SIGKILL cuts has no end.
+   */
   auditEvents(): unknown[];
   /**
    * Ends one kube-apiserver and starts it again on the same port with the same etcd.
@@ -114,8 +117,13 @@ function requireBinaries(version: string): void {
   });
 }
 
-const auditPolicy =
-  "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived, ResponseStarted]\nrules: [{level: Metadata}]\n";
+const auditPolicy = `apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - {level: Metadata, verbs: [watch]}
+  - {level: Metadata, omitStages: [ResponseStarted]}
+`;
 
 function apiServerName(index: number): string {
   return index === 0 ? "kube-apiserver" : `kube-apiserver-${index}`;

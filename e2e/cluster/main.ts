@@ -61,7 +61,9 @@ async function start(command: Command): Promise<number> {
 }
 
 async function stop(command: Command): Promise<number> {
-  const planes = runningPlanes();
+  const planes = runningPlanes().filter(
+    ({ owner }) => command.pid === undefined || owner.pid === command.pid,
+  );
   await Promise.all(planes.map(stopPlane));
   if (command.output === "json") console.log(JSON.stringify({ stopped: planes }));
   else console.error(planes.length === 1 ? "1 control plane ended" : `${planes.length} control planes ended`);
