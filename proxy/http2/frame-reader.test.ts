@@ -97,6 +97,17 @@ test("FrameReader: the reserved bit of a stream id is masked, and kept in the ra
   assert.deepEqual(raw[0], bytes);
 });
 
+test("FrameReader: a frame without payload is told as soon as its header is there", () => {
+  const told: string[] = [];
+  const reader = new FrameReader({ maxFrameSize: 16_384 });
+  reader.push(settingsAckFrame(), {
+    header: () => told.push("header"),
+    payload: (_bytes, start, end, isLast) => told.push(`payload ${end - start} ${isLast}`),
+  });
+  assert.deepEqual(told, ["header", "payload 0 true"]);
+  assert.equal(reader.isBetweenFrames, true);
+});
+
 test("FrameReader: unknown types pass, wherever they belong", () => {
   assert.equal(read([frame(0x10, 0xff, 0, 3), frame(0xfe, 0, 7, 0)]).frames.length, 2);
 });
