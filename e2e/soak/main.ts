@@ -13,6 +13,9 @@ const docs = join(import.meta.dirname, "../../docs");
 const figuresBegin = "<!-- figures: made by --render -->";
 const figuresEnd = "<!-- end of figures -->";
 
+/** What the timetable does; other marks are worth a line. */
+const planned = /^(API server|control stream|manager)/;
+
 async function run(options: SoakOptions): Promise<number> {
   const startedAt = new Date().toISOString();
   console.log(`soak of ${options.minutes} minutes, seed ${options.seed}`);
@@ -32,13 +35,15 @@ async function run(options: SoakOptions): Promise<number> {
 }
 
 /** Prints the verdict; returns the exit code. */
-function report({ samples, load, failure }: SoakRecord): number {
+function report({ samples, marks, load, failure }: SoakRecord): number {
   const findings = judge(samples);
   for (const finding of findings) console.log(sentenceOf(finding));
   for (const [operation, outcomes] of Object.entries(load.answers)) {
     const counts = Object.entries(outcomes).map(([outcome, count]) => `${outcome}: ${count}`);
     console.log(`${operation}: ${counts.join(", ")}`);
   }
+  for (const { atSeconds, what } of marks.filter((mark) => !planned.test(mark.what)))
+    console.log(`at ${atSeconds} s: ${what}`);
   const { requests, requestsByProtocol, watchesOpened, watchesExpired, watchEvents, bookmarks } = load;
   console.log(
     `${requests} requests (${JSON.stringify(requestsByProtocol)}), ${watchesOpened} watches opened,`,

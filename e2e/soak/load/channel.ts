@@ -64,6 +64,7 @@ class Http1Channel implements Channel {
   readonly protocol = "http1";
   readonly #endpoint: Endpoint;
   readonly #agent: Agent;
+  #isClosed = false;
 
   constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
@@ -77,7 +78,13 @@ class Http1Channel implements Channel {
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
         // As Go's transport does. The server may close a kept connection at any time (RFC 9112 section 9.3.1).
-        if (!sent.reusedSocket || method !== "GET" || !("code" in error) || error.code !== "ECONNRESET") {
+        if (
+          this.#isClosed ||
+          !sent.reusedSocket ||
+          method !== "GET" ||
+          !("code" in error) ||
+          error.code !== "ECONNRESET"
+        ) {
           reject(error);
           return;
         }
@@ -101,6 +108,7 @@ class Http1Channel implements Channel {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#agent.destroy();
   }
 }
@@ -109,19 +117,20 @@ class Http2Channel implements Channel {
   readonly protocol = "http2";
   readonly #endpoint: Endpoint;
   #session: ClientHttp2Session | undefined;
+  #isClosed = false;
 
   constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
   }
 
-  send(call: Call): Promise<Answer> {
+  async send(call: Call): Promise<Answer> {
     const { method = "GET", path, body } = call;
     const stream = this.#current().request({
       ":method": method,
       ":path": path,
       ...headersOf(call, this.#endpoint),
     });
-    return new Promise((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       let error: Error | undefined;
       stream.on("error", (cause) => {
         error = cause;
@@ -139,6 +148,7 @@ class Http2Channel implements Channel {
   }
 
   #current(): ClientHttp2Session {
+    if (this.#isClosed) throw new Error("the channel is closed");
     const present = this.#session;
     if (present !== undefined && !present.closed && !present.destroyed) return present;
     const { port, caPem } = this.#endpoint;
@@ -153,6 +163,7 @@ class Http2Channel implements Channel {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#session?.destroy();
   }
 }

@@ -30,6 +30,8 @@ export class WatchJudge {
   #bookmarkAtMs = performance.now();
   #staleSinceMs: number | undefined;
   #isReported = false;
+  /** Whether the error event that ends a watch has come: nothing of use can come behind it. */
+  hasError = false;
 
   constructor(deps: WatchJudgeDeps, possible: readonly View[]) {
     this.#deps = deps;
@@ -41,6 +43,7 @@ export class WatchJudge {
   take({ type, object }: WatchEvent): string | undefined {
     const { tally, resource } = this.#deps;
     if (type === "ERROR") {
+      this.hasError = true;
       tally.watchesExpired++;
       if (object.code !== 410)
         tally.violation(`watch of ${resource}: ${JSON.stringify(object).slice(0, 300)}`);

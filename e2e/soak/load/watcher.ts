@@ -116,8 +116,8 @@ export class Watcher {
     try {
       for await (const event of eventsOf(answer.body)) this.#resourceVersion = judge.take(event) ?? "";
     } catch (error) {
-      if (!judge.isStale || this.#isCut) throw error;
-      tally.answered("watch", "cut behind its view");
+      if (this.#isCut || !(judge.isStale || judge.hasError)) throw error;
+      tally.answered("watch", judge.hasError ? "cut behind its error" : "cut behind its view");
       this.#resourceVersion = "";
     } finally {
       clearInterval(watchdog);
