@@ -227,12 +227,26 @@ test("floors: what is known goes to the disk and comes back, under its selector"
       { group: "", resource: "pods", namespace: "x", selector: "s", resourceVersion: "100" },
       { group: "apps", resource: "deployments", selector: "s", resourceVersion: "101" },
     ],
+    onceLimited: ["/pods", "apps/deployments"],
   });
   const next = new Bench();
   const restored = FloorTable.fromJSON(disk, next.deps);
   assert.equal(versionOf(restored.stateFor(deployments, "s")), "101");
   assert.deepEqual(restored.toJSON(), disk);
   assert.equal(restored.stateFor(deployments, "other").kind, "wait");
+});
+
+test("floors: what a view has limited is remembered over restarts, also when its limit and its floor are gone", async () => {
+  const bench = new Bench();
+  bench.table.stateFor(deployments, "s");
+  await bench.answer(known("101"));
+  bench.table.hold(() => true);
+  bench.table.reset(() => true);
+  const disk = JSON.parse(JSON.stringify(bench.table));
+  assert.deepEqual(disk, { floors: [], onceLimited: ["apps/deployments"] });
+  const restored = FloorTable.fromJSON(disk, new Bench().deps);
+  assert.equal(restored.stateForUnlimited(deployments)?.kind, "wait");
+  assert.equal(restored.stateForUnlimited(pods), undefined);
 });
 
 test("floors: what the disk holds wrongly is left out and read anew", () => {
@@ -243,6 +257,8 @@ test("floors: what the disk holds wrongly is left out and read anew", () => {
     7,
     {},
     { floors: {} },
+    { floors: [], onceLimited: {} },
+    { floors: [], onceLimited: [7] },
     { floors: [null, 7, {}, { ...entry, selector: undefined }, { ...entry, namespace: 7 }] },
     {
       floors: [

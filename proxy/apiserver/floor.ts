@@ -33,6 +33,11 @@ export type ReadFloor = (question: FloorQuestion) => Promise<FloorAnswer>;
 /** The table as it is kept on disk beside the snapshot. */
 export interface FloorsOnDisk {
   readonly floors: readonly FloorOnDisk[];
+  /**
+   * Resources that a view has limited, as "group/resource"; absent for none. Clients outlive the proxy, so a list of
+   * such a view may be gone on from when the limit is long gone.
+   */
+  readonly onceLimited?: readonly string[];
 }
 
 export interface FloorOnDisk {
@@ -97,7 +102,7 @@ interface Scope {
 export class FloorTable {
   readonly #deps: FloorTableDeps;
   readonly #scopes = new Map<string, Scope>();
-  /** Resources that were asked for under a limit since the process started. */
+  /** Resources that were asked for under a limit, by this process or by those before. */
   readonly #onceLimited = new Set<string>();
   #holds: ResourcePredicate[] = [];
   #unfinishedHolds = 0;
@@ -172,7 +177,8 @@ export class FloorTable {
         resourceVersion,
       });
     }
-    return { floors };
+    const onceLimited = [...this.#onceLimited].sort();
+    return onceLimited.length === 0 ? { floors } : { floors, onceLimited };
   }
 
   /**
@@ -188,6 +194,7 @@ export class FloorTable {
       table.#scopes.set(keyOf(group, resource, namespace), scope);
       table.#onceLimited.add(keyOf(group, resource, undefined));
     }
+    for (const key of onceLimitedOnDisk(value)) table.#onceLimited.add(key);
     return table;
   }
 
@@ -279,6 +286,14 @@ function keyOf(group: string, resource: string, namespace: string | undefined): 
 function floorsOnDisk(value: unknown): FloorOnDisk[] {
   if (typeof value !== "object" || value === null || !("floors" in value)) return [];
   return Array.isArray(value.floors) ? value.floors.filter(isFloorOnDisk) : [];
+}
+
+function onceLimitedOnDisk(value: unknown): string[] {
+  if (typeof value !== "object" || value === null || !("onceLimited" in value)) return [];
+  const { onceLimited } = value;
+  return Array.isArray(onceLimited)
+    ? onceLimited.filter((key) => typeof key === "string").slice(0, scopeLimit)
+    : [];
 }
 
 function isFloorOnDisk(value: unknown): value is FloorOnDisk {

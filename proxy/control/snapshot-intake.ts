@@ -39,7 +39,6 @@ interface Candidate {
   readonly superseded: AbortController;
 }
 
-const noFloors: FloorsOnDisk = { floors: [] };
 /** At its start an operator lists all its kinds at once, and each makes a floor known. */
 const floorDelayMs = 1_000;
 
@@ -259,8 +258,10 @@ export class SnapshotIntake implements AsyncDisposable {
   async #store({ compiled, bytes }: Candidate): Promise<void> {
     if (this.#onDisk !== undefined && this.#inForce?.compiled === compiled) return;
     this.#onDisk = undefined;
-    const outcome = await this.#deps.file.store({ snapshot: bytes, floors: noFloors });
-    if (outcome === "stored") this.#onDisk = contentKey(compiled.id, noFloors);
+    // The floors are read anew under it; what was limited before it stays so.
+    const floors = { ...this.#deps.floors.toJSON(), floors: [] };
+    const outcome = await this.#deps.file.store({ snapshot: bytes, floors });
+    if (outcome === "stored") this.#onDisk = contentKey(compiled.id, floors);
   }
 
   async #storeFloors(): Promise<void> {
