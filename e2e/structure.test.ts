@@ -25,7 +25,7 @@ const edges: Record<string, { static: readonly string[]; dynamic?: readonly stri
   examples: { static: [] },
   e2e: { static: ["devcluster", "kube/client", "runtime", "api"] },
   "e2e/fuzz": { static: ["proxy", "runtime", "api"] },
-  "e2e/peers": { static: ["proxy", "runtime", "api"] },
+  "e2e/peers": { static: ["proxy", "e2e/fuzz", "runtime", "api"] },
   bench: { static: ["proxy", "kube/wire", "devcluster", "runtime", "api"] },
 };
 

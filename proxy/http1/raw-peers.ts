@@ -191,6 +191,11 @@ export class RawUpstream implements AsyncDisposable {
     return this.#sockets.size;
   }
 
+  /** Cuts all connections with a TCP reset. */
+  reset(): void {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+  }
+
   /** The next connection that nobody took yet. */
   async accept(): Promise<RawPeer> {
     const index = this.#taken++;

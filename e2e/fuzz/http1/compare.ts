@@ -21,7 +21,11 @@ export function compare(ours: Reading, reference: Reading, name: ReferenceName):
   for (let index = 0; ; index++) {
     const our = ours.messages[index];
     const its = reference.messages[index];
-    if (our === undefined) return its === undefined ? compareEnds(ours, reference) : ourEnd(ours, index);
+    if (our === undefined) {
+      return its === undefined || its.bodyEnd === "refused"
+        ? compareEnds(ours, reference)
+        : ourEnd(ours, index);
+    }
     if (its === undefined) return referenceEnd(reference, index);
     const differing = differingFact(our, its, name);
     if (differing !== undefined) return difference(`message ${index}: ${differing}`);
