@@ -32,6 +32,10 @@ const commands: Readonly<Record<string, RunBy>> = {
   "npm run lint": { script: "e2e/gate/main.ts" },
   "npm run format": { script: "e2e/gate/main.ts" },
   "npm run cluster -- build": { script: "e2e/gate/main.ts" },
+  "npm run cluster -- start --background": {
+    file: "e2e/reality/control-plane.test.ts",
+    test: "one that was started in the background is ended by stop",
+  },
   "npm run generate": {
     file: "crds/generate.test.ts",
     test: "the committed files are what the generator makes",
