@@ -104,7 +104,10 @@ export const defects: Readonly<Record<number, Defect>> = {
     "proxy/apiserver/drain.test.ts",
     "proxy/main.test.ts",
   ),
-  33: later("one loopback connection for each watch, since HTTP/2 is not spoken", heldToReality),
+  33: tested(
+    "one loopback connection for each watch, since HTTP/2 is not spoken",
+    "proxy/apiserver/http2/connection.test.ts",
+  ),
   34: tested("each request writes log lines", "proxy/apiserver/quiet.test.ts"),
   35: tested("anagrams and similar names share a bucket", "api/bucket.test.ts"),
   36: later("each request walks all rules of all policies", policies),
