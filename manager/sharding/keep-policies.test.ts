@@ -108,6 +108,33 @@ test("policies: a kind leaves the rule when its CRD is being deleted, and must s
   assert.deepEqual(manager.stamped(), ["configmaps", "things"]);
 });
 
+test("policies: a new leader leaves the stamp rule as it finds it, but for kinds that are gone", async () => {
+  const api = testCluster();
+  publish(api, "api/v1", [configMaps]);
+  publish(api, "apis/demo.example.com/v1", [things]);
+  {
+    await using manager = policies(api);
+    await eventually(() => manager.clock.nextDueInMs === 3000, "the first round");
+    await roundsFor(manager.clock, 12_000);
+    assert.deepEqual(manager.stamped(), ["configmaps", "things"]);
+  }
+  const before = api.calls.length;
+  await using next = policies(api);
+  await eventually(() => next.clock.nextDueInMs !== undefined, "the first round of the next leader");
+  assert.deepEqual(next.stamped(), ["configmaps", "things"]);
+  assert.deepEqual(
+    api.calls.slice(before).filter((call) => call.startsWith("delete")),
+    [],
+  );
+  next.world.ending = [things];
+  next.world.tell();
+  await eventually(() => next.stamped()?.length === 1, "things to leave the rule");
+  next.world.ending = [];
+  next.world.tell();
+  await roundsFor(next.clock, 9_000);
+  assert.deepEqual(next.stamped(), ["configmaps"], "what comes back settles anew");
+});
+
 test("policies: the required proxy waits for the CRD that it takes as parameter", async () => {
   const api = testCluster();
   publish(api, "api/v1", [configMaps]);

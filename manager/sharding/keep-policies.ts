@@ -21,6 +21,7 @@ import { optInPolicy, requireProxyPolicy } from "./opt-in-policy.ts";
 import { PublishedSchemas } from "./published-schemas.ts";
 import type { ResourceCatalog } from "./resources.ts";
 import { kindName } from "./stamp.ts";
+import { stampedKinds } from "./stamped-kinds.ts";
 
 export interface PolicyDeps extends ReflectorDeps {
   readonly client: KubeClient;
@@ -39,16 +40,19 @@ const key = "policies";
 /**
  * Keeps the admission policies that this API server can have until the signal aborts: stamping, protection of
  * namespace labels, opt-in and required proxy. A kind joins the stamp policy when its schema is settled and leaves
- * it when its CRD is being deleted. They stay when the manager stops: they need nobody to work.
+ * it when its CRD is being deleted; what an earlier leader put into it stays there from the start. They stay when the manager stops: they need nobody to work.
  */
 export async function keepPolicies(deps: PolicyDeps): Promise<void> {
   const { client, catalog, healing, signal, log } = deps;
   using queue = new WorkQueue({ ...deps, retryPause: { minMs: 1000, maxMs: 30_000 } });
   using _catalog = catalog.onChange(() => queue.add(key));
   using _kinds = healing.onKinds(() => queue.add(key));
-  const schemas = new PublishedSchemas(client, deps.clock);
+  let schemas: PublishedSchemas | undefined;
   queue.add(key);
-  const reconcile = () => applyPolicies(deps, schemas);
+  const reconcile = async () => {
+    schemas ??= new PublishedSchemas(client, deps.clock, await stampedKinds(client, { signal }));
+    return await applyPolicies(deps, schemas);
+  };
   await runController({ name: "admission policies", queue, reconcile, workers: 1, signal, log });
 }
 

@@ -14,10 +14,17 @@ export class PublishedSchemas {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #seenAtMs = new Map<string, number>();
+  /** Kinds that settled before we looked; each counts until it is seen or not asked for. */
+  readonly #settledBefore: Set<string>;
 
-  constructor(client: KubeClient, clock: Clock) {
+  /**
+   * @param settledBefore kinds (`kindIdentity`) that the policy in force names: an earlier leader has waited for them,
+   *   and to wait again would take them out of it
+   */
+  constructor(client: KubeClient, clock: Clock, settledBefore: Iterable<string> = []) {
     this.#client = client;
     this.#clock = clock;
+    this.#settledBefore = new Set(settledBefore);
   }
 
   /**
@@ -30,13 +37,14 @@ export class PublishedSchemas {
     kinds: readonly ServedResource[],
     call: CallOptions,
   ): Promise<{ readonly settled: readonly ServedResource[]; readonly waiting: readonly ServedResource[] }> {
-    const asked = new Set(kinds.map(identity));
+    const asked = new Set(kinds.map(kindIdentity));
     for (const key of this.#seenAtMs.keys()) if (!asked.has(key)) this.#seenAtMs.delete(key);
-    const unseen = kinds.filter((kind) => !this.#seenAtMs.has(identity(kind)));
+    for (const key of this.#settledBefore) if (!asked.has(key)) this.#settledBefore.delete(key);
+    const unseen = kinds.filter((kind) => !this.#seenAtMs.has(kindIdentity(kind)));
     if (unseen.length > 0) await this.#look(unseen, call);
     const now = this.#clock.monotonicMs();
     const isSettled = (kind: ServedResource) => {
-      const seenAtMs = this.#seenAtMs.get(identity(kind));
+      const seenAtMs = this.#seenAtMs.get(kindIdentity(kind));
       return seenAtMs !== undefined && now - seenAtMs > settleMs;
     };
     return { settled: kinds.filter(isSettled), waiting: kinds.filter((kind) => !isSettled(kind)) };
@@ -57,9 +65,14 @@ export class PublishedSchemas {
       const published = kindsIn(await this.#client.raw("GET", url, undefined, call));
       for (const kind of kinds) {
         const name = `${kind.group}/${kind.version}/${kind.kind}`;
-        if (published.has(name)) this.#seenAtMs.set(identity(kind), this.#clock.monotonicMs());
+        if (published.has(name)) this.#seen(kindIdentity(kind));
       }
     }
+  }
+
+  #seen(key: string): void {
+    const isSettled = this.#settledBefore.delete(key);
+    this.#seenAtMs.set(key, isSettled ? Number.NEGATIVE_INFINITY : this.#clock.monotonicMs());
   }
 }
 
@@ -74,6 +87,11 @@ function kindsIn(document: unknown): Set<string> {
   return new Set(names.map(({ group, version, kind }) => `${group}/${version}/${kind}`));
 }
 
-function identity({ group, version, resource }: ServedResource): string {
+/** `<group>/<version>/<resource>`. */
+export function kindIdentity({
+  group,
+  version,
+  resource,
+}: Pick<ServedResource, "group" | "version" | "resource">): string {
   return `${group}/${version}/${resource}`;
 }
