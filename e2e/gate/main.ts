@@ -1,24 +1,18 @@
-import { spawnSync } from "node:child_process";
-import { globSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { missingBinaries } from "../cluster/versions.ts";
+import { onCi, root, type Tier, tiers } from "./tiers.ts";
 
 /**
  * `npm test`: every tier that can run here, in order, then one line per tier: what ran, what was left out and
- * which command brings it in. On CI (`CI=true`) the real control plane is built first and a tier that is left
- * out is a failure.
+ * which command brings it in. On CI (`CI=true`) the real control planes are built first and a tier that is left
+ * out is a failure. `npm test -- TIER...` runs these only.
  */
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const onCi = process.env.CI === "true";
 const only = process.argv.slice(2);
-
-interface Tier {
-  readonly name: string;
-  readonly argv: () => readonly string[];
-  /** Why the tier can't run here, with the command that changes it; undefined when it can. */
-  readonly leftOut?: () => string | undefined;
-}
 
 interface Outcome {
   readonly name: string;
@@ -27,51 +21,92 @@ interface Outcome {
   readonly note: string;
 }
 
-const rooms = ["api", "runtime", "kube", "proxy", "manager", "webhook", "devcluster", "cli", "crds"];
-
-const tiers: readonly Tier[] = [
-  { name: "types", argv: () => ["tsc", "--noEmit"] },
-  { name: "lint", argv: () => ["biome", "check", "--error-on-warnings", "."] },
-  { name: "unit", argv: () => tests(`{${rooms.join(",")}}/**/*.test.ts`) },
-  { name: "structure", argv: () => tests("e2e/*.test.ts") },
-  { name: "integration", argv: () => tests("e2e/flow/**/*.test.ts") },
-  { name: "real control plane", argv: () => tests("e2e/conformance/**/*.test.ts"), leftOut: withoutBinaries },
-];
-
-/** Two files at a time also on two cores, where Node would take one: whole flows wait more than they compute. */
-const limits = ["--test-concurrency=2", "--test-timeout=300000"];
-
-function tests(pattern: string): readonly string[] {
-  const files = globSync(pattern, { cwd: root }).sort();
-  return ["node", "--test", "--test-reporter=spec", ...limits, ...files];
+/** A tier that runs beside the others; what it prints is shown when it is over. */
+interface Running {
+  readonly tier: Tier;
+  readonly child: ChildProcess;
+  readonly ended: Promise<unknown>;
+  readonly output: string;
+  readonly start: number;
 }
 
-function withoutBinaries(): string | undefined {
-  if (onCi && missingBinaries().length > 0)
-    spawnSync("node", ["e2e/cluster/main.ts", "build"], { cwd: root, stdio: "inherit" });
-  const missing = missingBinaries();
-  return missing.length === 0
-    ? undefined
-    : `${missing.length} binaries are not built; run: npm run cluster -- build (Go 1.26, about 6 minutes once)`;
-}
-
-function run(tier: Tier): Outcome {
-  const reason = tier.leftOut?.();
-  if (reason !== undefined) return { name: tier.name, state: "left out", seconds: 0, note: reason };
-  console.log(`== ${tier.name}`);
+function start(tier: Tier, stdio: "inherit" | number): ChildProcess {
   const [program = "", ...args] = tier.argv();
-  const start = performance.now();
-  const { status } = spawnSync(program, args, { cwd: root, stdio: "inherit" });
-  const seconds = (performance.now() - start) / 1000;
-  return { name: tier.name, state: status === 0 ? "passed" : "failed", seconds, note: "" };
+  return spawn(program, args, {
+    cwd: root,
+    stdio: ["ignore", stdio, stdio],
+    env: { ...process.env, ...tier.environment },
+  });
 }
 
-const outcomes = tiers.filter(({ name }) => only.length === 0 || only.includes(name)).map(run);
+async function run(tier: Tier): Promise<Outcome> {
+  console.log(`== ${tier.name}`);
+  const begun = performance.now();
+  const child = start(tier, "inherit");
+  await once(child, "close");
+  return outcomeOf(tier, child, begun);
+}
+
+function runBeside(tier: Tier, folder: string): Running {
+  const output = join(folder, `${tier.name}.log`);
+  const file = openSync(output, "w");
+  const begun = performance.now();
+  const child = start(tier, file);
+  closeSync(file);
+  console.log(`== ${tier.name}: runs beside the others`);
+  return { tier, child, ended: once(child, "close"), output, start: begun };
+}
+
+async function finish({ tier, child, ended, output, start: begun }: Running): Promise<Outcome> {
+  if (child.exitCode === null && child.signalCode === null) console.log(`== waiting for ${tier.name}`);
+  await ended;
+  console.log(`== ${tier.name}\n${readFileSync(output, "utf8")}`);
+  return outcomeOf(tier, child, begun);
+}
+
+function outcomeOf({ name }: Tier, child: ChildProcess, begun: number): Outcome {
+  const seconds = (performance.now() - begun) / 1000;
+  return { name, state: child.exitCode === 0 ? "passed" : "failed", seconds, note: "" };
+}
+
+function leftOutcome(name: string, note: string): Outcome {
+  return { name, state: "left out", seconds: 0, note };
+}
+
+/** What is asked for by name runs if it can at all. */
+function reasonToLeaveOut(tier: Tier): string | undefined {
+  const reason = tier.leftOut?.();
+  return reason?.includes(`npm test -- ${tier.name}`) === true && only.includes(tier.name)
+    ? undefined
+    : reason;
+}
+
+const unknown = only.filter((name) => !tiers.some((tier) => tier.name === name));
+if (unknown.length > 0) {
+  console.error(
+    `no such tier: ${unknown.join(", ")}; there are: ${tiers.map(({ name }) => name).join(", ")}`,
+  );
+  process.exit(2);
+}
+if (onCi && missingBinaries().length > 0)
+  spawnSync("node", ["e2e/cluster/main.ts", "build"], { cwd: root, stdio: "inherit" });
+
+const folder = mkdtempSync(join(tmpdir(), "ctrlmesh-gate-"));
+const outcomes: Outcome[] = [];
+const beside: Running[] = [];
+for (const tier of tiers.filter(({ name }) => only.length === 0 || only.includes(name))) {
+  const reason = reasonToLeaveOut(tier);
+  if (reason !== undefined) outcomes.push(leftOutcome(tier.name, reason));
+  else if (tier.isBackground === true) beside.push(runBeside(tier, folder));
+  else outcomes.push(await run(tier));
+}
+for (const running of beside) outcomes.push(await finish(running));
+rmSync(folder, { recursive: true, force: true });
+
 console.log("\ntier                 state     seconds");
 for (const { name, state, seconds, note } of outcomes) {
-  console.log(
-    `${name.padEnd(20)} ${state.padEnd(9)} ${seconds.toFixed(1).padStart(7)}${note === "" ? "" : `  ${note}`}`,
-  );
+  const line = `${name.padEnd(20)} ${state.padEnd(9)} ${seconds.toFixed(1).padStart(7)}`;
+  console.log(note === "" ? line : `${line}  ${note}`);
 }
 const failed = outcomes.some(({ state }) => state === "failed" || (onCi && state === "left out"));
 process.exitCode = failed ? 1 : 0;
