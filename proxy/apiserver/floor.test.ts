@@ -130,12 +130,18 @@ test("floors: what may not be listed or is not served is read again after a whil
 
 test("floors: a failed read is tried again with back-off while requests go on waiting", async () => {
   const bench = new Bench();
-  const state = bench.table.stateFor(pods, "s");
+  const first = bench.table.stateFor(pods, "s");
   await bench.answer(new Error("away"));
+  // It lets go of those who wait, for they may have given up, and whoever still wants to know asks again.
+  assert.equal(await isOver(first), true);
+  const failed = bench.table.stateFor(pods, "s");
+  assert.equal(await isOver(failed), false);
   assert.equal(bench.reads.length, 1);
   await bench.clock.advance(100);
   assert.equal(bench.reads.length, 2);
   await bench.answer(known("no number"));
+  assert.equal(await isOver(failed), true);
+  const state = bench.table.stateFor(pods, "s");
   assert.equal(await isOver(state), false);
   await bench.clock.advance(5_000);
   await bench.answer(known("100"));

@@ -92,7 +92,8 @@ interface Scope {
   readonly lists: ListTally;
   /** On the monotonic clock; only for answers that do not last. */
   retryAtMs: number;
-  readonly ready: PromiseWithResolvers<void>;
+  /** Another one after each failed read. */
+  ready: PromiseWithResolvers<void>;
 }
 
 /**
@@ -252,10 +253,21 @@ export class FloorTable {
       } catch (error) {
         if (signal.aborted) return;
         log.warn("floor could not be read", { group, resource, namespace, error });
+        letAskAgain(scope);
         await backoff.wait(signal).catch(() => undefined);
       }
     }
   }
+}
+
+/**
+ * Wakes those who wait, and those who still want to know ask again. A promise keeps all that ever waited for it
+ * until it resolves: while the API server is away, each request that gave up would stay in memory.
+ */
+function letAskAgain(scope: Scope): void {
+  const { resolve } = scope.ready;
+  scope.ready = Promise.withResolvers();
+  resolve();
 }
 
 /** Resources without versions (metrics and the like) can't be watched from one: nothing is below "0". */
