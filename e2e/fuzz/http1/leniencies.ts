@@ -141,6 +141,17 @@ export const leniencies: readonly KnownDifference[] = [
     ],
   },
   {
+    id: "chunk sizes of 14 digits and more",
+    refusal: /chunk's size is too large/,
+    reason: "13 digits are four petabytes, and JavaScript counts them without rounding",
+    examples: [
+      ["requests", "go", `${chunkedPost}00000000000001\r\nx\r\n0\r\n\r\n`],
+      ["requests", "llhttp", `${chunkedPost}00000000000001\r\nx\r\n0\r\n\r\n`],
+      ["responses", "go", `${chunkedOk}00000000000001\r\nx\r\n0\r\n\r\n`],
+      ["responses", "llhttp", `${chunkedOk}00000000000001\r\nx\r\n0\r\n\r\n`],
+    ],
+  },
+  {
     id: "control characters in chunk extensions",
     refusal: /a chunk's extension holds a control character/,
     reason: "Go skips extensions unread; llhttp refuses these as we do",

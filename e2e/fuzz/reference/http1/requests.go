@@ -59,8 +59,10 @@ func record(w http.ResponseWriter, r *http.Request) {
 	if _, ok := r.Header["Authorization"]; ok {
 		m.flags |= flagAuthorization
 	}
-	if strings.EqualFold(strings.Trim(r.Header.Get("Expect"), " \t"), "100-continue") {
-		m.flags |= flagExpectsContinue
+	for _, value := range r.Header["Expect"] {
+		if strings.EqualFold(strings.Trim(value, " \t"), "100-continue") {
+			m.flags |= flagExpectsContinue
+		}
 	}
 	if upgrade, ok := upgradeOf(r.Header); ok {
 		m.upgrade = upgrade
@@ -120,6 +122,8 @@ func (s *stream) finish() []byte {
 	r := &s.reading
 	last := len(r.messages) - 1
 	switch {
+	case r.status == http.StatusExpectationFailed:
+		r.end = endRefused
 	case r.status != 0 && s.ends > s.endsAtIdle:
 		// The head was still being read when the bytes ended.
 		r.end = endPartial
