@@ -80,7 +80,7 @@ export function checkRefusal(
   );
 }
 
-/** The API server sends a bookmark 2 s before it ends a watch for its timeout. */
+/** The API server sends a bookmark 2 s before it ends a watch for its timeout, give or take a second. */
 const bookmarkBeforeEndMs = 2_000;
 
 /**
@@ -107,7 +107,9 @@ export function checkWatchEnd(
   const isDue =
     from !== undefined &&
     !upheavals.hasHappenedSince(times.sentAtMs) &&
-    history.changesAfter(scope.resource, from).some(({ toldAtMs }) => toldAtMs < bookmarkAtMs - 1000);
+    history
+      .changesAfter(scope.resource, from)
+      .some(({ toldAtMs }) => toldAtMs < bookmarkAtMs - bookmarkBeforeEndMs);
   if (isTimedOut && isDue && watch.bookmarks === 0)
     throw new Violation(
       reflector,

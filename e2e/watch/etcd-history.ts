@@ -34,6 +34,7 @@ export class EtcdHistory implements AsyncDisposable {
   readonly #newestOf = new Map<string, Change>();
   readonly #waiting = new Set<() => void>();
   #newest = 0;
+  #compacted = 0;
   #watch: ClientRequest | undefined;
 
   private constructor(url: string) {
@@ -64,9 +65,12 @@ export class EtcdHistory implements AsyncDisposable {
     return Number(body.header.revision);
   }
 
+  /** Forgets what is older than a revision; one that is compacted already stays as it is. */
   async compact(revision: number): Promise<void> {
+    if (revision <= this.#compacted) return;
     const [, answer] = await this.#post("/v3/kv/compaction", { revision: String(revision) });
     await answer.toArray();
+    this.#compacted = revision;
   }
 
   /** Resolves when all writes up to a revision are known. */

@@ -210,7 +210,7 @@ export class Reflector {
 
   async #stream(parameters: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Next> {
     const { random, tally, encoding } = this.options;
-    const timeoutSeconds = random.between(4, 9);
+    const timeoutSeconds = random.between(6, 10);
     const times = { sentAtMs: performance.now(), headAtMs: 0 };
     const all = {
       watch: "1",

@@ -161,7 +161,7 @@ export async function settle(world: World): Promise<void> {
     while (differencesOf(store(), truth).length > 0) {
       if (performance.now() > deadline) {
         const paths = differencesOf(store(), truth);
-        const what = `has not come to the truth of ${timeline.current.name} at ${history.newest}: ${describe(paths, store(), truth)}; it is at ${revision()}, its last request was ${doing()}`;
+        const what = `has not come to the truth of ${timeline.current.name} at ${history.newest}: ${describe(paths, store(), truth)}; it is at ${revision()}, its last request was ${doing()}, ${options.transport.state}`;
         throw new Violation(name, scope.resource, what, paths);
       }
       await wait(20);

@@ -85,6 +85,13 @@ export class Transport implements Disposable {
     };
   }
 
+  /** For a failure's report. */
+  get state(): string {
+    const session = this.#session;
+    if (session === undefined) return "no HTTP/2 session";
+    return `HTTP/2 session ${session.destroyed ? "destroyed" : "alive"} ${session.closed ? "closed" : "open"}, socket ${session.socket?.destroyed === false ? "alive" : "gone"}, ${JSON.stringify(session.state)}`;
+  }
+
   [Symbol.dispose](): void {
     this.#session?.destroy();
   }
