@@ -14,7 +14,7 @@ const figuresBegin = "<!-- figures: made by --render -->";
 const figuresEnd = "<!-- end of figures -->";
 
 /** What the timetable does; other marks are worth a line. */
-const planned = /^(API server|control stream|manager)/;
+const planned = /^(restart|control stream|manager)/;
 
 async function run(options: SoakOptions): Promise<number> {
   const startedAt = new Date().toISOString();

@@ -39,7 +39,7 @@ export function plotOf({ samples, marks, minutes, requests, seed }: PlotSource):
     ],
     marks: marks.flatMap(({ atSeconds, what }) => {
       const x = atSeconds / 60;
-      if (what.startsWith("API server")) return [{ x, color: "#b0b0b0" }];
+      if (what.startsWith("restart")) return [{ x, color: "#b0b0b0" }];
       return what.startsWith("manager") ? [{ x, color: "#5dade2" }] : [];
     }),
   };
@@ -60,11 +60,13 @@ export function figuresOf(record: SoakRecord): string {
     const shown = unit === "" ? number(median) : `${number(median)} ${unit}`;
     return `| ${series} | ${shown} | ${number(perHour)}${percent} | ${number(lowerPerHour)} to ${number(upperPerHour)} | ${verdict} |`;
   });
-  const restarts = record.marks.filter(({ what }) => what.startsWith("API server")).length;
+  const countOf = (start: string): number => record.marks.filter(({ what }) => what.startsWith(start)).length;
+  const restarts = countOf("restart");
+  const stalls = countOf("API server answers nobody");
   return [
     `${number(minutes)} minutes from ${startedAt} at commit ${commit.slice(0, 12)}, Node ${node}, seed ${seed}: \`${command}\``,
     "",
-    `${number(load.requests)} requests (${protocols(load)}), ${number(load.watchesOpened)} watches opened, ${number(load.watchesExpired)} of them ended with a 410, ${number(load.watchEvents)} events, ${number(load.bookmarks)} bookmarks, ${number(snapshots)} snapshots, ${restarts} restarts of the API server; ${number(load.violations)} violations.`,
+    `${number(load.requests)} requests (${protocols(load)}), ${number(load.watchesOpened)} watches opened, ${number(load.watchesExpired)} of them ended with a 410, ${number(load.watchEvents)} events, ${number(load.bookmarks)} bookmarks, ${number(snapshots)} snapshots, ${restarts} restarts of the API server, ${stalls} times it did not answer for 3 s by itself; ${number(load.violations)} violations.`,
     "",
     "| series | median | growth per hour | 98 % bounds | verdict |",
     "| --- | ---: | ---: | ---: | --- |",

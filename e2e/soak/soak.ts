@@ -3,6 +3,7 @@ import { eventually } from "../flow/eventually.ts";
 import { viewAt } from "./load/scene.ts";
 import { LoadProcess } from "./load-process.ts";
 import type { SoakOptions } from "./options.ts";
+import { answersWithin } from "./readiness.ts";
 import type { Mark, Sample, SoakRecord } from "./record.ts";
 import { Stage } from "./stage.ts";
 
@@ -21,6 +22,8 @@ const timetable = {
 const awaySeconds = 20;
 /** Of 15 s each. */
 const ackAttempts = 4;
+/** Without an answer for this long, the API server counts as stalled. */
+const stallMs = 3_000;
 const seenGoneWithinMs = 30_000;
 
 export type SoakOutcome = Pick<SoakRecord, "samples" | "marks" | "snapshots" | "load" | "failure">;
@@ -39,6 +42,8 @@ export class Soak {
   #snapshots = 0;
   #isManagerAway = false;
   #isResting = false;
+  #isApiServerAway = false;
+  #isApiServerStalled = false;
 
   private constructor(stage: Stage, load: LoadProcess, minutes: number) {
     this.#stage = stage;
@@ -80,6 +85,7 @@ export class Soak {
     const { restart, rest, token, cut, away } = timetable;
     await Promise.all([
       this.#each({ from: 1, each: 1 }, () => this.#switchView()),
+      this.#each({ from: 1, each: 1 }, () => this.#watchApiServer()),
       this.#each({ from: sampleSeconds, each: sampleSeconds }, () => this.#sample()),
       this.#each({ from: progressSeconds, each: progressSeconds }, () => this.#printProgress()),
       this.#each(restart, () => this.#alone(() => this.#restartApiServer())),
@@ -180,10 +186,25 @@ export class Soak {
   }
 
   async #restartApiServer(): Promise<void> {
-    this.#mark("API server restarts");
-    await this.#load.order({ kind: "outage begins" });
+    this.#mark("restart of the API server");
+    this.#isApiServerAway = true;
+    await this.#load.order({ kind: "outage begins", agoMs: 0 });
     await this.#stage.plane.restartApiServer();
     await this.#load.order({ kind: "outage ends" });
+    this.#isApiServerAway = false;
+    this.#isApiServerStalled = false;
+  }
+
+  /** When the API server does not even answer us in time, the proxy is not to blame for what its clients see. */
+  async #watchApiServer(): Promise<void> {
+    const isAnswering = await answersWithin(this.#stage.plane, stallMs);
+    if (this.#isApiServerAway || isAnswering !== this.#isApiServerStalled) return;
+    this.#isApiServerStalled = !isAnswering;
+    if (isAnswering) await this.#load.order({ kind: "outage ends" });
+    else {
+      this.#mark("API server answers nobody");
+      await this.#load.order({ kind: "outage begins", agoMs: 2 * stallMs });
+    }
   }
 
   async #rotateToken(): Promise<void> {

@@ -24,7 +24,7 @@ async function obey(order: Order): Promise<void> {
       views.acked();
       break;
     case "outage begins":
-      views.outageBegins();
+      views.outageBegins(order.agoMs);
       break;
     case "outage ends":
       views.outageEnds(outageGraceMs);

@@ -7,7 +7,7 @@ export type Order =
   /** Before the manager sends a snapshot, and behind its ack. */
   | { readonly kind: "view sent"; readonly view: View }
   | { readonly kind: "view acked" }
-  | { readonly kind: "outage begins" }
+  | { readonly kind: "outage begins"; readonly agoMs: number }
   | { readonly kind: "outage ends" }
   | { readonly kind: "token"; readonly token: string }
   /** Close every connection until "go on". */

@@ -35,7 +35,7 @@ test("views: an ack ends all views before it, also those without an ack of their
 test("views: an outage excuses what overlaps it and the time behind it", () => {
   const views = new Views();
   const beforeMs = performance.now() - 1;
-  views.outageBegins();
+  views.outageBegins(0);
   assert.ok(!views.isOutage(beforeMs - 10, beforeMs));
   assert.ok(views.isOutage(beforeMs, performance.now()));
   views.outageEnds(1_000);

@@ -8,11 +8,12 @@ interface Shown {
 
 /** Views older than this are forgotten; no list takes longer. */
 const keptMs = 120_000;
+const keptOutages = 10;
 
 /** Which views may have been in force when: from the sending of a snapshot to the ack of the next. */
 export class Views {
   #shown: Shown[] = [];
-  /** When the API server was away; the last one may not be over. */
+  /** When the API server was away or did not answer. */
   #outages: { readonly fromMs: number; untilMs: number }[] = [];
 
   sent(view: View): void {
@@ -35,14 +36,16 @@ export class Views {
     });
   }
 
-  outageBegins(): void {
-    this.#outages = [...this.#outages.slice(-10), { fromMs: performance.now(), untilMs: Infinity }];
+  /** @param agoMs how long ago it may have begun */
+  outageBegins(agoMs: number): void {
+    const fromMs = performance.now() - agoMs;
+    this.#outages = [...this.#outages.slice(-keptOutages), { fromMs, untilMs: Infinity }];
   }
 
   /** @param graceMs what began this long after it may still fail of it */
   outageEnds(graceMs: number): void {
-    const last = this.#outages.at(-1);
-    if (last !== undefined) last.untilMs = performance.now() + graceMs;
+    for (const outage of this.#outages)
+      if (outage.untilMs === Infinity) outage.untilMs = performance.now() + graceMs;
   }
 
   isOutage(fromMs: number, untilMs: number): boolean {
