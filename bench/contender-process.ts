@@ -61,13 +61,18 @@ export class ContenderProcess implements AsyncDisposable {
       });
     }
     await once(child, "spawn");
-    await waitUntil(
-      () => isListening(port),
-      () => {
-        if (child.exitCode === null) return `it does not listen:\n${log}`;
-        throw new Error(`${argv.join(" ")} ended with ${child.exitCode}:\n${log}`);
-      },
-    );
+    try {
+      await waitUntil(
+        () => isListening(port),
+        () => {
+          if (child.exitCode === null) return `it does not listen:\n${log}`;
+          throw new Error(`${argv.join(" ")} ended with ${child.exitCode}:\n${log}`);
+        },
+      );
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw error;
+    }
     const listening = { cpuMs: cpuMsOf(child.pid ?? 0), wallMs: performance.now() - startedMs };
     return new ContenderProcess(child, port, startedMs, listening, () => log);
   }
