@@ -39,7 +39,12 @@ function policies(api: MemoryApi, kinds: Readonly<Record<string, string>> = allP
   api.documents.set("/apis/authentication.k8s.io/v1/selfsubjectreviews", {
     status: { userInfo: { username: "system:serviceaccount:ctrlmesh:manager" } },
   });
-  const world = { served: [configMaps, things], ending: [] as ServedResource[], tell: () => {} };
+  const world = {
+    served: [configMaps, things],
+    ending: [] as ServedResource[],
+    wanted: [configMaps, things],
+    tell: () => {},
+  };
   const catalog = {
     served: () => world.served,
     ending: () => world.ending,
@@ -48,7 +53,7 @@ function policies(api: MemoryApi, kinds: Readonly<Record<string, string>> = allP
       return { [Symbol.dispose]() {} };
     },
   };
-  const healing = { kinds: () => [configMaps, things], onKinds: () => ({ [Symbol.dispose]() {} }) };
+  const healing = { kinds: () => world.wanted, onKinds: () => ({ [Symbol.dispose]() {} }) };
   const deps = { client: api, clock, log, random: () => 0, catalog, healing, settings };
   const running = keepPolicies({ ...deps, signal: stop.signal });
   return {
@@ -133,6 +138,27 @@ test("policies: a new leader leaves the stamp rule as it finds it, but for kinds
   next.world.tell();
   await roundsFor(next.clock, 9_000);
   assert.deepEqual(next.stamped(), ["configmaps"], "what comes back settles anew");
+});
+
+test("policies: a new leader stamps what it finds until it knows what is wanted", async () => {
+  const api = testCluster();
+  publish(api, "api/v1", [configMaps]);
+  publish(api, "apis/demo.example.com/v1", [things]);
+  {
+    await using manager = policies(api);
+    await eventually(() => manager.clock.nextDueInMs === 3000, "the first round");
+    await roundsFor(manager.clock, 12_000);
+  }
+  await using next = policies(api);
+  next.world.wanted = [];
+  await eventually(() => next.clock.nextDueInMs !== undefined, "the first round of the next leader");
+  assert.deepEqual(next.stamped(), ["configmaps", "things"]);
+  next.world.wanted = [configMaps];
+  next.world.tell();
+  await roundsFor(next.clock, 50_000);
+  assert.deepEqual(next.stamped(), ["configmaps", "things"]);
+  await roundsFor(next.clock, 30_000);
+  await eventually(() => next.stamped()?.length === 1, "what nobody wants to leave the rule");
 });
 
 test("policies: the required proxy waits for the CRD that it takes as parameter", async () => {

@@ -18,7 +18,7 @@ import {
 import type { ServedResource } from "./discovery.ts";
 import type { Healing } from "./healing.ts";
 import { optInPolicy, requireProxyPolicy } from "./opt-in-policy.ts";
-import { PublishedSchemas } from "./published-schemas.ts";
+import { kindIdentity, PublishedSchemas } from "./published-schemas.ts";
 import type { ResourceCatalog } from "./resources.ts";
 import { kindName } from "./stamp.ts";
 import { stampedKinds } from "./stamped-kinds.ts";
@@ -35,6 +35,8 @@ export interface PolicyDeps extends ReflectorDeps {
 /** Somebody may delete a policy; nothing tells us. */
 const reapplyMs = 60_000;
 const waitingMs = 3_000;
+/** What limits want is known after the first rounds over all namespaces; to stamp too much until then does no harm. */
+const inheritMs = 60_000;
 const key = "policies";
 
 /**
@@ -47,21 +49,38 @@ export async function keepPolicies(deps: PolicyDeps): Promise<void> {
   using queue = new WorkQueue({ ...deps, retryPause: { minMs: 1000, maxMs: 30_000 } });
   using _catalog = catalog.onChange(() => queue.add(key));
   using _kinds = healing.onKinds(() => queue.add(key));
-  let schemas: PublishedSchemas | undefined;
+  let kept: Kept | undefined;
   queue.add(key);
   const reconcile = async () => {
-    schemas ??= new PublishedSchemas(client, deps.clock, await stampedKinds(client, { signal }));
-    return await applyPolicies(deps, schemas);
+    kept ??= inherit(deps, await stampedKinds(client, { signal }));
+    return await applyPolicies(deps, kept);
   };
   await runController({ name: "admission policies", queue, reconcile, workers: 1, signal, log });
 }
 
-async function applyPolicies(deps: PolicyDeps, schemas: PublishedSchemas) {
+/** What one leadership remembers from round to round. */
+interface Kept {
+  readonly schemas: PublishedSchemas;
+  /** Kinds (`kindIdentity`) that an earlier leader stamped. */
+  readonly inherited: ReadonlySet<string>;
+  /** They stay until then, of the monotonic clock, whoever wants them. */
+  readonly inheritedUntilMs: number;
+}
+
+function inherit({ client, clock }: PolicyDeps, kinds: readonly string[]): Kept {
+  return {
+    schemas: new PublishedSchemas(client, clock, kinds),
+    inherited: new Set(kinds),
+    inheritedUntilMs: clock.monotonicMs() + inheritMs,
+  };
+}
+
+async function applyPolicies(deps: PolicyDeps, kept: Kept) {
   const { client, catalog, settings, signal } = deps;
   const call = { signal };
   let isWaiting = false;
   if (await supportsMutatingPolicies(client, call)) {
-    const { settled, waiting } = await schemas.split(stampable(deps), call);
+    const { settled, waiting } = await kept.schemas.split(stampable(deps, kept), call);
     isWaiting = waiting.length > 0 || catalog.ending().length > 0;
     const stamp = stampPolicy(settled, settings);
     if (stamp === undefined) await removeStamp(client, call);
@@ -76,10 +95,13 @@ async function applyPolicies(deps: PolicyDeps, schemas: PublishedSchemas) {
 }
 
 /** All served versions of the kinds to stamp whose CRD is not on its way out. */
-function stampable({ catalog, healing }: PolicyDeps): ServedResource[] {
+function stampable({ catalog, healing, clock }: PolicyDeps, kept: Kept): ServedResource[] {
   const ending = new Set(catalog.ending().map(kindName));
   const names = new Set(healing.kinds().map(kindName));
-  return catalog.served().filter((each) => names.has(kindName(each)) && !ending.has(kindName(each)));
+  const inherits = clock.monotonicMs() < kept.inheritedUntilMs;
+  const isWanted = (each: ServedResource) =>
+    names.has(kindName(each)) || (inherits && kept.inherited.has(kindIdentity(each)));
+  return catalog.served().filter((each) => isWanted(each) && !ending.has(kindName(each)));
 }
 
 function isShardingServed(catalog: Pick<ResourceCatalog, "served" | "ending">): boolean {
