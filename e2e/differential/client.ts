@@ -42,6 +42,8 @@ export interface HttpAnswer {
 export type HeaderField = readonly [name: string, value: string];
 
 export interface HttpClient extends AsyncDisposable {
+  /** How many connections it has opened so far. */
+  readonly connections: number;
   /** One request to the end of its answer. @throws when the connection breaks before that, or after 20 s */
   send(request: HttpRequest): Promise<HttpAnswer>;
 }
@@ -68,6 +70,7 @@ export async function negotiates(endpoint: Endpoint, protocol: "h2" | "http/1.1"
 }
 
 class Http1Client implements HttpClient {
+  connections = 0;
   readonly #endpoint: Endpoint;
   readonly #agent: Agent;
 
@@ -87,6 +90,9 @@ class Http1Client implements HttpClient {
       headers: { ...fieldsOf(request, this.#endpoint), ...lengthOf(body) },
       agent: this.#agent,
       signal: AbortSignal.timeout(answerMs),
+    });
+    call.on("socket", (socket) => {
+      if (socket.connecting) this.connections++;
     });
     call.on("information", ({ statusCode }) => informational.push(statusCode));
     const answered = once(call, "response");
@@ -109,6 +115,7 @@ class Http1Client implements HttpClient {
 }
 
 class Http2Client implements HttpClient {
+  connections = 0;
   readonly #endpoint: Endpoint;
   #session: ClientHttp2Session | undefined;
 
@@ -116,7 +123,18 @@ class Http2Client implements HttpClient {
     this.#endpoint = endpoint;
   }
 
+  /** A stream that the server refused was not worked on and may be asked again: RFC 9113 section 8.7. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#sendOnce(request);
+      } catch (error) {
+        if (attempt === 3 || !String(error).includes("NGHTTP2_REFUSED_STREAM")) throw error;
+      }
+    }
+  }
+
+  async #sendOnce(request: HttpRequest): Promise<HttpAnswer> {
     const { method = "GET", target, body } = request;
     const stream = this.#open().request(
       { ":method": method, ":path": target, ...fieldsOf(request, this.#endpoint), ...lengthOf(body) },
@@ -144,10 +162,11 @@ class Http2Client implements HttpClient {
     };
   }
 
-  /** The API server ends the connection behind some answers: 401, GOAWAY. */
+  /** The API server ends the connection behind some answers, 401 for instance, with GOAWAY. */
   #open(): ClientHttp2Session {
     if (this.#session === undefined || this.#session.closed || this.#session.destroyed) {
       const { port, ca } = this.#endpoint;
+      this.connections++;
       this.#session = connectHttp2(`https://127.0.0.1:${port}`, { ca });
       this.#session.on("error", () => undefined); // each request has its own
     }

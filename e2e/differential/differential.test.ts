@@ -33,7 +33,9 @@ const outcomes = new Map<string, Outcome | Error>();
 const isServed = new Map<Transport, boolean>();
 
 before(async () => {
-  stage = await setStage(await startControlPlane({ featureGates: { CBORServingAndStorage: true } }));
+  stage = await setStage(
+    await startControlPlane({ featureGates: { CBORServingAndStorage: true, ShardedListAndWatch: true } }),
+  );
   for (const transport of transports) {
     const isH2 = transport === "http2";
     isServed.set(transport, !isH2 || (await negotiates(stage.proxied, "h2")));

@@ -26,8 +26,24 @@ const paged = (target: string, headers = json) =>
 const table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const partial = "as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
 
+/** KEP-5866, gate ShardedListAndWatch: objects whose uid hashes to the lower half. */
+export const lowerHalf = encodeURIComponent(
+  "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')",
+);
+
 /** Lists of data that nobody changes any more. */
 export const lists: readonly Row[] = [
+  row(
+    "list by shardSelector, with the gate on",
+    [
+      list(`${configMaps}?shardSelector=${lowerHalf}`),
+      list(`${configMaps}?shardSelector=${lowerHalf}&limit=5`),
+    ],
+    { status: [200, 200], masks: [listVersion, continueToken] },
+  ),
+  row("list by a shardSelector that is none", [list(`${configMaps}?shardSelector=nonsense`)], {
+    status: 400,
+  }),
   row("list of a namespace", [list("/api/v1/namespaces/team-a/configmaps")], versioned),
   row("list of another shard's namespace", [list("/api/v1/namespaces/team-b/configmaps")], versioned),
   row("list of all namespaces", [list(configMaps)], versioned),

@@ -1,5 +1,6 @@
 import { age, bookmarkCount, laterBookmark, memberOrder, objectVersion } from "../masks.ts";
 import { type Row, row, type Scene, type Step } from "../row.ts";
+import { lowerHalf } from "./lists.ts";
 
 const secrets = "/api/v1/secrets";
 const widgets = "/apis/differential.test/v1/widgets";
@@ -76,6 +77,7 @@ export const watches: readonly Row[] = [
     plain,
   ),
   row("WatchList without its match", watch(secrets, "sendInitialEvents=true"), { status: 422 }),
+  row("watch by shardSelector, with the gate on", watch(secrets, `FROM&shardSelector=${lowerHalf}`), plain),
   row("watch from what is no number", watch(secrets, "resourceVersion=soon"), { status: 500 }),
   row("watch from the future", watch(secrets, "resourceVersion=99999999999"), plain),
   row(

@@ -262,6 +262,23 @@ export const writes: readonly Row[] = [
     created,
   ),
   row(
+    "lease",
+    ({ twin }) => {
+      const leases = `/apis/coordination.k8s.io/v1/namespaces/${twin}/leases`;
+      const metadata = { name: "leader", labels: { team: "a" } };
+      const body = JSON.stringify({ metadata, spec: { holderIdentity: "me" } });
+      const byName = `${leases}?fieldSelector=metadata.name%3Dleader`;
+      return [
+        { method: "POST", target: leases, headers: json, body },
+        { method: "PUT", target: `${leases}/leader`, headers: json, body },
+        patch(`${leases}/leader`, "merge-patch+json", { spec: { holderIdentity: "" } }),
+        { target: byName, limited: true },
+        { target: `${byName}&watch=1&resourceVersion=0&timeoutSeconds=1`, limited: true },
+      ];
+    },
+    { status: [201, 200, 200, 200, 200], masks: object },
+  ),
+  row(
     "eviction of what is not there",
     ({ twin }) => [
       {
