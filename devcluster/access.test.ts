@@ -90,7 +90,7 @@ test("TokenRequest: for a pod with another UID, and for too short a time, is ref
   const other = await session.post(path, {
     spec: { boundObjectRef: { kind: "Pod", name: "strict", uid: "x" } },
   });
-  assert.equal(other.status, 422);
+  assert.equal(other.status, 409);
   assert.equal((await session.post(path, { spec: { expirationSeconds: 60 } })).status, 422);
   assert.equal(
     (await session.post("/api/v1/namespaces/default/serviceaccounts/none/token", { spec: {} })).status,

@@ -272,3 +272,10 @@ test("namespaces: a deleted one takes its content along and takes no new one mea
   await session.patch(`${inside}/held`, "merge", { metadata: { finalizers: null } });
   await session.until("the namespace's end", "/api/v1/namespaces/leaving", ({ status }) => status === 404);
 });
+
+test("delete: a propagation or dry run that does not exist deletes nothing", async () => {
+  await session.post(maps, { metadata: { name: "kept" } });
+  for (const query of ["propagationPolicy=Bad", "dryRun=Some", "propagationPolicy=Orphan&orphanDependents=true"])
+    assert.equal((await session.call("DELETE", `${maps}/kept?${query}`)).status, 422, query);
+  assert.equal((await session.get(`${maps}/kept`)).status, 200);
+});

@@ -4,7 +4,7 @@ import type { TokenIssuer } from "./auth/tokens.ts";
 import { invalidValue } from "./field-errors.ts";
 import { isObject, type JsonObject, numberOf, objectOf, stringOf, stringsOf } from "./json.ts";
 import type { KubeObject } from "./kube-object.ts";
-import { invalid, notFound } from "./status-error.ts";
+import { conflict, invalid, notFound } from "./status-error.ts";
 import type { Storage } from "./storage.ts";
 import { printUser, type User } from "./user.ts";
 
@@ -145,13 +145,8 @@ export class Reviews {
     const uid = stringOf(stored.object.metadata.uid);
     const asked = stringOf(reference.uid);
     if (asked !== "" && asked !== uid) {
-      throw invalid("TokenRequest", "authentication.k8s.io", "", [
-        invalidValue(
-          "spec.boundObjectRef.uid",
-          asked,
-          `the UID in the bound object reference (${asked}) does not match the UID in record`,
-        ),
-      ]);
+      const why = `the UID in the bound object reference (${asked}) does not match the UID in record. The object might have been deleted and then recreated`;
+      throw conflict({ group: "", resource: collection }, name, why);
     }
     const podAccount = stringOf(objectOf(stored.object.spec).serviceAccountName);
     if (kind === "Pod" && podAccount !== account) {

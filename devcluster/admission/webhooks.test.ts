@@ -176,7 +176,7 @@ test("webhook: selectors and rules keep it out of what it did not ask for", asyn
   review = () => ({ allowed: false });
   await withWebhook("validating", { objectSelector: { matchLabels: { me: "yes" } } }, async (maps) => {
     assert.equal((await session.post(maps, { metadata: { name: "x" } })).status, 201);
-    assert.equal((await session.post(maps, { metadata: { name: "y", labels: { me: "yes" } } })).status, 403);
+    assert.equal((await session.post(maps, { metadata: { name: "y", labels: { me: "yes" } } })).status, 400);
     const elsewhere = "/api/v1/namespaces/default/configmaps";
     assert.equal(
       (await session.post(elsewhere, { metadata: { name: `z${count}`, labels: { me: "yes" } } })).status,

@@ -145,8 +145,8 @@ function denied(name: string, status: JsonObject): StatusError {
   const detail = stringOf(status.message) || stringOf(status.reason);
   const code = numberOf(status.code);
   return new StatusError({
-    code: code >= 400 && code < 600 ? code : 403,
-    reason: stringOf(status.reason) || (code === 0 ? "Forbidden" : ""),
+    code: code >= 400 && code < 600 ? code : 400,
+    reason: stringOf(status.reason),
     message: detail === "" ? `${prefix} without explanation` : `${prefix}: ${detail}`,
     ...(isObject(status.details) ? { details: status.details } : {}),
   });

@@ -1,6 +1,7 @@
 import { objectOf } from "../json.ts";
 import { mainVerbs, type Strategy, type Subresource } from "../resource.ts";
 import * as defaults from "./defaults.ts";
+import { definitionNameCauses, eventNamespaceCauses } from "./name-validation.ts";
 import * as prepare from "./preparation.ts";
 import * as validation from "./validation.ts";
 
@@ -174,6 +175,7 @@ export const builtInKinds = (): readonly BuiltInKind[] => [
     resource: "events",
     schemaName: "io.k8s.api.core.v1.Event",
     shortNames: ["ev"],
+    strategy: { validate: eventNamespaceCauses },
   },
   {
     apiVersion: "events.k8s.io/v1",
@@ -268,6 +270,7 @@ export const builtInKinds = (): readonly BuiltInKind[] => [
       allowsBlindUpdate: false,
       setDefaults: defaults.definitionDefaults,
       prepareCreate: prepare.prepareDefinition,
+      validate: definitionNameCauses,
     },
   },
   reviewed(

@@ -21,6 +21,9 @@ export const version = {
 
 /** Clients tell the two forms of discovery apart by the content type. */
 const aggregatedType = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/** Of documents that are not in plain JSON's name. */
+const contentTypes: Readonly<Record<string, string>> = { "/openid/v1/jwks": "application/jwk-set+json" };
+
 const isAggregatedPath = (path: string): boolean => path === "/api" || path === "/apis";
 
 const health = new Set(["/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping"]);
@@ -43,7 +46,7 @@ export function answerPath(registry: Registry, issuer: TokenIssuer, exchange: Ex
   }
   if (request.method !== "GET") throw methodNotAllowed();
   const isAggregated = isAggregatedPath(path) && wantsAggregated(exchange);
-  sendJson(exchange, 200, body, isAggregated ? aggregatedType : undefined);
+  sendJson(exchange, 200, body, isAggregated ? aggregatedType : contentTypes[path]);
 }
 
 function isVersionPath(registry: Registry, path: string): boolean {

@@ -7,7 +7,14 @@ export interface ConformanceCase {
   readonly id: string;
   /** Why the embedded API server need not do it. Read in review: nothing that our parts rely on stands here. */
   readonly realOnly?: string;
+  /** Changes what others see: it runs when no other case does. */
+  readonly alone?: true;
   run(api: Api): Promise<void>;
+}
+
+/** The case runs alone. */
+export function alone(each: ConformanceCase): ConformanceCase {
+  return { ...each, alone: true };
 }
 
 export function conforms(id: string, run: (api: Api) => Promise<void>, realOnly?: string): ConformanceCase {
