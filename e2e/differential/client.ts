@@ -118,6 +118,8 @@ class Http2Client implements HttpClient {
   connections = 0;
   readonly #endpoint: Endpoint;
   #session: ClientHttp2Session | undefined;
+  /** Those before it too: one that the server has said GOAWAY to lives as long as its last stream. */
+  readonly #sessions: ClientHttp2Session[] = [];
 
   constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
@@ -168,13 +170,14 @@ class Http2Client implements HttpClient {
       const { port, ca } = this.#endpoint;
       this.connections++;
       this.#session = connectHttp2(`https://127.0.0.1:${port}`, { ca });
+      this.#sessions.push(this.#session);
       this.#session.on("error", () => undefined); // each request has its own
     }
     return this.#session;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#session?.destroy();
+    for (const session of this.#sessions) session.destroy();
   }
 }
 

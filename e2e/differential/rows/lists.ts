@@ -42,7 +42,7 @@ export const lists: readonly Row[] = [
     { status: [200, 200], masks: [listVersion, continueToken] },
   ),
   row("list by a shardSelector that is none", [list(`${configMaps}?shardSelector=nonsense`)], {
-    status: 400,
+    status: 500,
   }),
   row("list of a namespace", [list("/api/v1/namespaces/team-a/configmaps")], versioned),
   row("list of another shard's namespace", [list("/api/v1/namespaces/team-b/configmaps")], versioned),

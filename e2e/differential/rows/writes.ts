@@ -270,7 +270,7 @@ export const writes: readonly Row[] = [
       const byName = `${leases}?fieldSelector=metadata.name%3Dleader`;
       return [
         { method: "POST", target: leases, headers: json, body },
-        { method: "PUT", target: `${leases}/leader`, headers: json, body },
+        patch(`${leases}/leader`, "strategic-merge-patch+json", { spec: { leaseDurationSeconds: 15 } }),
         patch(`${leases}/leader`, "merge-patch+json", { spec: { holderIdentity: "" } }),
         { target: byName, limited: true },
         { target: `${byName}&watch=1&resourceVersion=0&timeoutSeconds=1`, limited: true },
