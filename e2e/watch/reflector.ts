@@ -88,7 +88,7 @@ export class Reflector {
       } catch (error) {
         if (signal.aborted) return;
         if (!isConnectionLoss(error)) throw error;
-        this.options.tally.add("connections lost");
+        this.options.tally.add(`connections lost ${lossOf(error)}`);
         // A client goes on from where it is when the connection breaks.
         await this.#backOff(signal);
       }
@@ -382,10 +382,13 @@ async function readAll({ body }: OpenAnswer, signal: AbortSignal): Promise<Buffe
 
 /** Everything that a socket, TLS or Node's HTTP says when a connection ends. */
 function isConnectionLoss(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = "code" in error ? String(error.code) : "";
-  return (
-    /^(E[A-Z]+|ERR_(HTTP2|STREAM|SSL|TLS|SOCKET)_\w+|HPE_\w+|ABORT_ERR)$/.test(code) ||
-    error.name === "TimeoutError"
+  return /^(E[A-Z]+|ERR_(HTTP2|STREAM|SSL|TLS|SOCKET)_\w+|HPE_\w+|ABORT_ERR|TimeoutError)$/.test(
+    lossOf(error),
   );
+}
+
+/** The error's code; a deadline's is its name. */
+function lossOf(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }

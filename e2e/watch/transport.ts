@@ -1,6 +1,11 @@
 import { once } from "node:events";
 import { request as http1Request } from "node:http";
-import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import {
+  type ClientHttp2Session,
+  connect as connectHttp2,
+  constants,
+  type IncomingHttpHeaders,
+} from "node:http2";
 import type { Readable } from "node:stream";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 
@@ -74,7 +79,12 @@ export class Transport implements Disposable {
   ): Promise<OpenAnswer> {
     const stream = session.request({ ":path": target, ...headers }, { signal });
     stream.on("error", () => undefined);
-    const [head] = await once(stream, "response", { signal });
+    // A stream whose connection breaks closes without an error, and without an answer.
+    const head = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
+      stream.once("response", resolve);
+      stream.once("error", reject);
+      stream.once("close", () => reject(connectionLost("the stream closed without an answer")));
+    });
     return {
       status: Number(head[":status"]),
       retryAfterSeconds: secondsOf(head["retry-after"]),
@@ -128,5 +138,9 @@ function secondsOf(header: unknown): number | undefined {
 /** @throws an error with code ECONNRESET when the body ends and `isComplete` says that more was to come */
 async function* whole(body: Readable, isComplete: () => boolean): AsyncGenerator<Buffer> {
   for await (const chunk of body) yield chunk;
-  if (!isComplete()) throw Object.assign(new Error("the body is cut short"), { code: "ECONNRESET" });
+  if (!isComplete()) throw connectionLost("the body is cut short");
+}
+
+function connectionLost(what: string): Error {
+  return Object.assign(new Error(what), { code: "ECONNRESET" });
 }
