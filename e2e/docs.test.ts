@@ -36,6 +36,8 @@ const commands: Readonly<Record<string, RunBy>> = {
     file: "e2e/reality/control-plane.test.ts",
     test: "one that was started in the background is ended by stop",
   },
+  "node e2e/soak/main.ts --minutes 10": { script: "e2e/soak/main.ts" },
+  "node e2e/soak/main.ts --render RECORD.json": { file: "e2e/soak/render.test.ts", test: "puts figures" },
   "npm run generate": {
     file: "crds/generate.test.ts",
     test: "the committed files are what the generator makes",

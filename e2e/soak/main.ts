@@ -5,21 +5,20 @@ import { judge, sentenceOf } from "./judge.ts";
 import { readOptions, type SoakOptions, usage } from "./options.ts";
 import { renderPlot } from "./plot.ts";
 import type { SoakRecord } from "./record.ts";
-import { figuresOf, plotOf } from "./render.ts";
+import { plotOf, withFigures } from "./render.ts";
 import { Soak } from "./soak.ts";
 
 const docs = join(import.meta.dirname, "../../docs");
-/** What stands between them in docs/soak.md is made from a record. */
-const figuresBegin = "<!-- figures: made by --render -->";
-const figuresEnd = "<!-- end of figures -->";
-
 /** What the timetable does; other marks are worth a line. */
 const planned = /^(restart|control stream|manager)/;
 
 async function run(options: SoakOptions): Promise<number> {
   const startedAt = new Date().toISOString();
   console.log(`soak of ${options.minutes} minutes, seed ${options.seed}`);
-  const outcome = await Soak.run(options);
+  // What was started has to be ended: the control plane would outlive this process.
+  const interrupted = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => interrupted.abort());
+  const outcome = await Soak.run(options, interrupted.signal);
   const record: SoakRecord = {
     startedAt,
     commit: commitNow(),
@@ -66,10 +65,7 @@ function render(record: SoakRecord): void {
   mkdirSync(join(docs, "soak"), { recursive: true });
   writeFileSync(join(docs, "soak/memory-and-sockets.svg"), plotted(record));
   const page = join(docs, "soak.md");
-  const text = readFileSync(page, "utf8");
-  const from = text.indexOf(figuresBegin) + figuresBegin.length;
-  const until = text.indexOf(figuresEnd);
-  writeFileSync(page, `${text.slice(0, from)}\n\n${figuresOf(record)}\n${text.slice(until)}`);
+  writeFileSync(page, withFigures(readFileSync(page, "utf8"), record));
 }
 
 function commitNow(): string {

@@ -3,6 +3,9 @@ import type { Line, Plot } from "./plot.ts";
 import type { LoadReport, Sample, SoakRecord } from "./record.ts";
 
 const bytesPerMiB = 1024 * 1024;
+/** What stands between them in the page is made from a record. */
+const figuresBegin = "<!-- figures: made by --render -->";
+const figuresEnd = "<!-- end of figures -->";
 
 /** Memory and sockets over the time of a soak. */
 export function plotOf({ samples, marks, minutes, requests, seed }: PlotSource): Plot {
@@ -49,8 +52,20 @@ interface PlotSource extends Pick<SoakRecord, "samples" | "marks" | "minutes" | 
   readonly requests: number;
 }
 
-/** The figures of a record in Markdown. */
-export function figuresOf(record: SoakRecord): string {
+/**
+ * The page with a record's figures in place of those that it has.
+ *
+ * @throws Error when the page has no place for them
+ */
+export function withFigures(page: string, record: SoakRecord): string {
+  const from = page.indexOf(figuresBegin);
+  const until = page.indexOf(figuresEnd);
+  if (from < 0 || until < from) throw new Error("the page has no place for figures");
+  return `${page.slice(0, from)}${figuresBegin}\n\n${figuresOf(record)}\n${page.slice(until)}`;
+}
+
+/** In Markdown. */
+function figuresOf(record: SoakRecord): string {
   const { load, samples, minutes, seed, commit, node, startedAt, snapshots, command } = record;
   const number = (value: number): string => value.toLocaleString("en-US", { maximumFractionDigits: 2 });
   const rows = judge(samples).map(({ series, unit, trend, allowedGrowth, holds }) => {
@@ -71,6 +86,8 @@ export function figuresOf(record: SoakRecord): string {
     "| series | median | growth per hour | 98 % bounds | verdict |",
     "| --- | ---: | ---: | ---: | --- |",
     ...rows,
+    "",
+    "![Live heap, memory and sockets over the time of the soak](soak/memory-and-sockets.svg)",
     "",
   ].join("\n");
 }

@@ -52,7 +52,7 @@ export class Soak {
   }
 
   /** @throws Error when the proxy or what it needs breaks; what the load finds wrong is in the outcome */
-  static async run(options: SoakOptions): Promise<SoakOutcome> {
+  static async run(options: SoakOptions, signal: AbortSignal): Promise<SoakOutcome> {
     await using stage = await Stage.set(viewAt(0), options.preloads);
     await using load = new LoadProcess();
     const { endpoint } = stage.proxy;
@@ -66,14 +66,16 @@ export class Soak {
       kind: "start",
       settings: { port, caPem, token, seed, requestsPerSecond, watches, downstream },
     });
-    return await new Soak(stage, load, minutes).#run();
+    return await new Soak(stage, load, minutes).#run(signal);
   }
 
-  async #run(): Promise<SoakOutcome> {
+  async #run(signal: AbortSignal): Promise<SoakOutcome> {
     let failure: string | undefined;
+    signal.addEventListener("abort", () => this.#stop.abort(), { once: true });
     try {
       await this.#disturb();
       await this.#alone(() => this.#rest());
+      if (signal.aborted) failure = "interrupted";
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error);
     }
