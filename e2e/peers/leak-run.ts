@@ -130,6 +130,7 @@ const upstreamPort = await upstream.listen();
 const floorReadMs = 200;
 const harness = await Harness.start({
   upstream: { host: "127.0.0.1", port: upstreamPort, servername: "127.0.0.1", ca: () => identity.caPem },
+  handshakeTimeoutMs: 1_000,
   readFloor: () =>
     new Promise<FloorAnswer>((_resolve, reject) => setTimeout(() => reject(new Error("away")), floorReadMs)),
 });
@@ -178,7 +179,7 @@ async function openMany(from: number, to: number): Promise<void> {
   await Promise.all(Array.from({ length: concurrent }, worker));
 }
 
-/** Handshakes that stop half-way are cut behind 10 s, and a failed read of a floor is tried again within about 5 s. */
+/** Handshakes that stop half-way are cut behind a second, and a failed read of a floor is tried again within about 5 s. */
 const settleMs = 60_000;
 
 async function remains(): Promise<Remains> {
