@@ -14,7 +14,7 @@ interface MisbehaviourDeps {
   readonly views: Views;
 }
 
-const answerMs = 15_000;
+const answerMs = 60_000;
 
 /** What clients do to a server that no client library does, each over a connection of its own. */
 export class Misbehaviour {
