@@ -163,4 +163,5 @@ export const gzipLength: Mask = {
   name: "gzipLength",
   reason: "the compressed body holds what is masked behind its decompression",
   header: "content-length",
+  byChance: true,
 };
