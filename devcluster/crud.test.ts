@@ -275,7 +275,11 @@ test("namespaces: a deleted one takes its content along and takes no new one mea
 
 test("delete: a propagation or dry run that does not exist deletes nothing", async () => {
   await session.post(maps, { metadata: { name: "kept" } });
-  for (const query of ["propagationPolicy=Bad", "dryRun=Some", "propagationPolicy=Orphan&orphanDependents=true"])
+  for (const query of [
+    "propagationPolicy=Bad",
+    "dryRun=Some",
+    "propagationPolicy=Orphan&orphanDependents=true",
+  ])
     assert.equal((await session.call("DELETE", `${maps}/kept?${query}`)).status, 422, query);
   assert.equal((await session.get(`${maps}/kept`)).status, 200);
 });
