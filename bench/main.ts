@@ -4,7 +4,7 @@ import { cases } from "./cases.ts";
 import { plotsOf } from "./charts.ts";
 import type { Contender } from "./contenders/contender.ts";
 import { direct } from "./contenders/direct.ts";
-import { go } from "./contenders/go.ts";
+import { go, goBare } from "./contenders/go.ts";
 import { haproxy } from "./contenders/haproxy.ts";
 import { nginx } from "./contenders/nginx.ts";
 import { httpProxy3, undici } from "./contenders/node-proxies.ts";
@@ -42,6 +42,7 @@ async function measure(options: BenchOptions): Promise<RunOutcome> {
   const peers: readonly Contender[] = [
     direct,
     go,
+    goBare,
     haproxy,
     nginx,
     httpProxy3,

@@ -12,7 +12,16 @@ export const metrics = {
 
 export type Metric = keyof typeof metrics;
 
-export const peerNames = ["direct", "go", "haproxy", "nginx", "http-proxy-3", "undici", "prototype"] as const;
+export const peerNames = [
+  "direct",
+  "go",
+  "go-bare",
+  "haproxy",
+  "nginx",
+  "http-proxy-3",
+  "undici",
+  "prototype",
+] as const;
 
 /** What the product is compared with. `direct` is no proxy at all. */
 export type PeerName = (typeof peerNames)[number];

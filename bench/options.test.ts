@@ -6,7 +6,7 @@ import { readOptions } from "./options.ts";
 test("options: without any, everything is measured five times but the prototype, which lies elsewhere", () => {
   const { cases, peers, repetitions } = readOptions([]);
   assert.deepEqual(cases, caseNames);
-  assert.deepEqual(peers, ["direct", "go", "haproxy", "nginx", "http-proxy-3", "undici"]);
+  assert.deepEqual(peers, ["direct", "go", "go-bare", "haproxy", "nginx", "http-proxy-3", "undici"]);
   assert.equal(repetitions, 5);
   assert.ok(readOptions(["--prototype", "/x"]).peers.includes("prototype"));
 });

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { type Authority, createAuthority, issueCertificate } from "#runtime/x509";
 
 const goFolder = fileURLToPath(new URL("go", import.meta.url));
-const goPrograms = ["upstream", "load", "peer"] as const;
+const goPrograms = ["upstream", "load", "peer", "bare"] as const;
 
 /** What the proxies that rewrite add to lists and watches of pods. */
 export const selector = "ctrlmesh.kusionstack.io/namespace in (ns-a,ns-b)";
@@ -20,12 +20,20 @@ export class TestBed implements AsyncDisposable {
   readonly folder: string;
   readonly authority: Authority;
   readonly upstreamPort: number;
+  /** A gRPC server with a stream that stays open, for the peer in Go. */
+  readonly controlPort: number;
   readonly #upstream: ChildProcess;
 
-  private constructor(folder: string, authority: Authority, upstream: ChildProcess, upstreamPort: number) {
+  private constructor(
+    folder: string,
+    authority: Authority,
+    upstream: ChildProcess,
+    ports: { readonly upstream: number; readonly control: number },
+  ) {
     this.folder = folder;
     this.authority = authority;
-    this.upstreamPort = upstreamPort;
+    this.upstreamPort = ports.upstream;
+    this.controlPort = ports.control;
     this.#upstream = upstream;
   }
 
@@ -39,8 +47,8 @@ export class TestBed implements AsyncDisposable {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const [line]: string[] = await once(createInterface(upstream.stdout), "line");
-    const port = Number(/^listening (\d+)$/.exec(line ?? "")?.[1]);
-    return new TestBed(folder, authority, upstream, port);
+    const [, port, control] = /^listening (\d+) control (\d+)$/.exec(line ?? "") ?? [];
+    return new TestBed(folder, authority, upstream, { upstream: Number(port), control: Number(control) });
   }
 
   /** PEM: tls.crt and tls.key of every server, both in tls.pem, ca.crt that signed them. */

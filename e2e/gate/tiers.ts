@@ -16,7 +16,19 @@ export interface Tier {
   readonly leftOut?: () => string | undefined;
 }
 
-const rooms = ["api", "runtime", "kube", "proxy", "manager", "webhook", "devcluster", "cli", "crds", "bench"];
+const rooms = [
+  "api",
+  "runtime",
+  "kube",
+  "proxy",
+  "manager",
+  "webhook",
+  "devcluster",
+  "cli",
+  "crds",
+  "bench",
+  "build",
+];
 /** Flows that kill and wait for minutes: of no use to whoever only wants to know whether it works here. */
 const outages = ["manager-down", "manager-killed", "moves-and-kills", "proxy-kills", "old-snapshot"].map(
   (name) => `e2e/flow/${name}.test.ts`,

@@ -1,6 +1,7 @@
 // Upstream is a fake API server for the benchmark: HTTP/1.1 and HTTP/2 over TLS, one small object, two large lists
 // and watches whose events say when they were sent. It refuses each list and watch of pods that does not carry the
-// label selector which a proxy has to add, and counts them.
+// label selector which a proxy has to add, and counts them. Beside it a gRPC server offers a stream that stays open,
+// for the peer that keeps one.
 package main
 
 import (
@@ -35,6 +36,7 @@ func main() {
 	address := flag.String("listen", "127.0.0.1:0", "address to listen on")
 	certificate := flag.String("cert", "", "PEM file of the serving certificate")
 	key := flag.String("key", "", "PEM file of its key")
+	control := flag.String("control", "127.0.0.1:0", "address of the gRPC server")
 	selector := flag.String("selector", "", "text that every list and watch must carry in its label selector")
 	flag.Parse()
 
@@ -47,7 +49,11 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("listening %d\n", listener.Addr().(*net.TCPAddr).Port)
+	controlPort, err := serveControl(*control, *certificate, *key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("listening %d control %d\n", listener.Addr().(*net.TCPAddr).Port, controlPort)
 	httpServer := &http.Server{
 		Handler:   s,
 		TLSConfig: &tls.Config{NextProtos: []string{"h2", "http/1.1"}},

@@ -3,6 +3,8 @@ package main
 import (
 	"net/http"
 	"strings"
+
+	"ctrlmesh/bench/internal/limit"
 )
 
 // requestInfo says what a request of the Kubernetes API is about.
@@ -58,21 +60,10 @@ func isTrue(value string) bool {
 	return value != "" && value != "false" && value != "0"
 }
 
-// limit adds the selector to what shows many pods.
-func limit(r *http.Request, selector string) {
+// addSelector adds the selector to what shows many pods.
+func addSelector(r *http.Request, selector string) {
 	info, ok := parse(r)
-	if !ok || info.group != "" || info.resource != "pods" {
-		return
+	if ok && info.group == "" {
+		limit.Apply(r, info.verb, info.resource, selector)
 	}
-	switch info.verb {
-	case "list", "watch", "deletecollection":
-	default:
-		return
-	}
-	query := r.URL.Query()
-	if own := query.Get("labelSelector"); own != "" {
-		selector = own + "," + selector
-	}
-	query.Set("labelSelector", selector)
-	r.URL.RawQuery = query.Encode()
 }
