@@ -169,11 +169,15 @@ export class RawUpstream implements AsyncDisposable {
     });
   }
 
-  static async start(identity: RawIdentity): Promise<RawUpstream> {
+  /** @param protocols what it takes by ALPN, best first */
+  static async start(
+    identity: RawIdentity,
+    protocols: readonly string[] = ["http/1.1"],
+  ): Promise<RawUpstream> {
     const server = createServer({
       key: identity.privateKeyPem,
       cert: identity.certificatePem,
-      ALPNProtocols: ["http/1.1"],
+      ALPNProtocols: [...protocols],
       allowHalfOpen: true,
       noDelay: true,
     });

@@ -5,6 +5,8 @@ import { writeFrameHeader } from "./frame-writer.ts";
 
 /** Octets of a HEADERS or CONTINUATION frame of ours: what every receiver takes (RFC 9113 section 4.2). */
 const fragmentBytes = defaultMaxFrameSize;
+/** Begins a header block: the receiver's dynamic table is to hold nothing (RFC 7541 section 6.3). */
+const sizeUpdateToZero = Buffer.of(0x20);
 /** The outlet copies, so one for all. */
 const scratch = Buffer.alloc(frameHeaderBytes);
 
@@ -16,8 +18,10 @@ export class FrameOutlet {
   readonly #outlet: () => Outlet;
   /** Whole frames that wait. */
   #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   #isInside = false;
   #isOpen = false;
+  #owesSizeUpdate = false;
 
   /** @param outlet asked for at the first frame; until `open` gives it, all others wait */
   constructor(outlet: () => Outlet) {
@@ -35,7 +39,7 @@ export class FrameOutlet {
   }
 
   get waitingBytes(): number {
-    return this.#waiting.reduce((sum, frame) => sum + frame.length, 0);
+    return this.#waitingBytes;
   }
 
   /** The frame that has to be the first; then all that waits. */
@@ -64,9 +68,9 @@ export class FrameOutlet {
     this.#flush();
   }
 
-  /** Puts a whole frame at the next place where one may stand; it is copied if it has to wait. */
+  /** Puts a whole frame at the next place where one may stand; it is kept if it has to wait. */
   insert(frame: Buffer): void {
-    if (this.#isInside || !this.#isOpen) this.#waiting.push(Buffer.from(frame));
+    if (this.#isInside || !this.#isOpen) this.#wait(frame);
     else this.#outlet().put(frame, 0, frame.length);
   }
 
@@ -83,8 +87,22 @@ export class FrameOutlet {
     this.insert(frame);
   }
 
+  /**
+   * The next header block begins by emptying the receiver's dynamic table, which no block here makes use of. Who made
+   * its table smaller waits for that (RFC 7541 section 4.2).
+   */
+  resetHeaderTable(): void {
+    this.#owesSizeUpdate = true;
+  }
+
   /** Puts a header block as one HEADERS frame and as many CONTINUATION frames as it takes. */
   insertHeaders(streamId: number, endsStream: boolean, block: Buffer, start: number, end: number): void {
+    if (this.#owesSizeUpdate) {
+      this.#owesSizeUpdate = false;
+      const whole = Buffer.concat([sizeUpdateToZero, block.subarray(start, end)]);
+      this.insertHeaders(streamId, endsStream, whole, 0, whole.length);
+      return;
+    }
     const waits = this.#isInside || !this.#isOpen;
     let at = start;
     do {
@@ -96,7 +114,7 @@ export class FrameOutlet {
         const frame = Buffer.allocUnsafe(frameHeaderBytes + next - at);
         writeFrameHeader(frame, 0, next - at, type, flags, streamId);
         block.copy(frame, frameHeaderBytes, at, next);
-        this.#waiting.push(frame);
+        this.#wait(frame);
       } else {
         writeFrameHeader(scratch, 0, next - at, type, flags, streamId);
         this.#outlet().put(scratch, 0, frameHeaderBytes);
@@ -106,10 +124,16 @@ export class FrameOutlet {
     } while (at < end);
   }
 
+  #wait(frame: Buffer): void {
+    this.#waiting.push(frame);
+    this.#waitingBytes += frame.length;
+  }
+
   #flush(): void {
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#waitingBytes = 0;
     for (const frame of waiting) this.#outlet().put(frame, 0, frame.length);
   }
 }

@@ -7,7 +7,7 @@ import { type DecodedHeaders, HpackDecoder } from "../../http2/hpack-decoder.ts"
 import { encodeFields } from "../../http2/hpack-encoder.ts";
 import { checkTrailers } from "../../http2/request-fields.ts";
 import { settingsForUpstream } from "../../http2/settings.ts";
-import { applyInitialWindow, giveBack, type Link } from "./link.ts";
+import { giveBack, type Link, moveStreamWindows } from "./link.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Decides about new requests. */
@@ -77,6 +77,9 @@ export class ClientFrames implements FrameListener {
     }
     const stream = streams.byId(streamId);
     if (stream?.isForwarded === true && !stream.isRequestDone) this.#trailers(stream, endsStream, headers);
+    else if (headers.fields[0]?.name.startsWith(":") === true) {
+      throw protocolError(`another request on stream ${streamId}, behind stream ${streams.lastId}`);
+    }
   }
 
   #trailers(stream: Http2Stream, endsStream: boolean, headers: DecodedHeaders): void {
@@ -109,7 +112,10 @@ export class ClientFrames implements FrameListener {
         } else {
           const { values, frame } = settingsForUpstream(payload, start, end);
           toUpstream.open(frame);
-          applyInitialWindow(this.#link, values);
+          moveStreamWindows(
+            this.#link,
+            this.#link.flow.initialWindowSent(values.get(Setting.INITIAL_WINDOW_SIZE)),
+          );
         }
         break;
       case FrameType.WINDOW_UPDATE:
@@ -125,12 +131,13 @@ export class ClientFrames implements FrameListener {
   #reset(streamId: number, errorCode: number): void {
     this.#mustBeKnown(streamId);
     const stream = this.#link.streams.byId(streamId);
-    if (stream === undefined) {
-      this.#link.unwanted(streamId);
-      return;
+    if (stream === undefined) this.#link.unwanted(streamId);
+    else {
+      if (stream.isForwarded) this.#link.toUpstream.insert(rstStreamFrame(stream.upstreamId, errorCode));
+      this.#link.forget(stream, false);
     }
-    if (stream.isForwarded) this.#link.toUpstream.insert(rstStreamFrame(stream.upstreamId, errorCode));
-    this.#link.forget(stream, false);
+    // What waited for room stood before what may have some.
+    this.#link.windowOpened(undefined);
   }
 
   #windowUpdate(streamId: number, octets: number): void {
@@ -147,6 +154,7 @@ export class ClientFrames implements FrameListener {
     if (stream === undefined) return;
     stream.window += octets;
     if (stream.isForwarded) toUpstream.insert(windowUpdateFrame(stream.upstreamId, octets));
+    else stream.untoldWindow += octets;
     this.#link.windowOpened(stream);
   }
 

@@ -5,35 +5,28 @@ import { Http2ConnectionError, Http2StreamError } from "../../http2/errors.ts";
 import { FrameAssembly } from "../../http2/frame-assembly.ts";
 import { FrameOutlet } from "../../http2/frame-outlet.ts";
 import { FrameReader } from "../../http2/frame-reader.ts";
-import { goAwayFrame, rstStreamFrame, settingsFrame } from "../../http2/frame-writer.ts";
+import { goAwayFrame, rstStreamFrame, settingsFrame, windowUpdateFrame } from "../../http2/frame-writer.ts";
 import type { DecodedHeaders } from "../../http2/hpack-decoder.ts";
 import { encodeFields } from "../../http2/hpack-encoder.ts";
 import { HeaderField } from "../../http2/hpack-field.ts";
 import { type RequestFields, readRequestFields } from "../../http2/request-fields.ts";
-import {
-  type ClientConnection,
-  type ConnectionDeps,
-  floorUnknown,
-  floorWaitMs,
-  lingerMs,
-  watchEndMs,
-} from "../client-connection.ts";
+import { type ClientConnection, type ConnectionDeps, floorUnknown, lingerMs } from "../client-connection.ts";
 import { countRefusal, verbClassOf } from "../counters.ts";
 import { Exchange } from "../exchange.ts";
-import type { Forward, Refuse, Rules } from "../pipeline.ts";
+import type { Forward, Refuse, RequestFacts, Rules } from "../pipeline.ts";
 import { localRefusal, statusOfRefusal } from "../refusal.ts";
 import { ClientFrames, type RequestListener } from "./client-frames.ts";
 import { ClientFlow } from "./flow.ts";
 import { HoldingFrames } from "./holding-frames.ts";
 import type { Link } from "./link.ts";
-import { LocalAnswers } from "./local-answers.ts";
+import { type AnswerFacts, LocalAnswers } from "./local-answers.ts";
 import { Http2Stream, type StreamOwner, StreamTable } from "./stream.ts";
 import { type AnswerListener, goAwaySoon, UpstreamFrames } from "./upstream-frames.ts";
+import { WaitingRequests } from "./waiting-requests.ts";
+import { WatchEnds } from "./watch-ends.ts";
 
-/** Answers of our own that a client does not read: beyond it the connection is cut. */
+/** What waits for a client that does not read: beyond it the connection is cut. More than content ever takes. */
 const unreadLimitBytes = 1 << 20;
-/** Requests that wait for a floor at the same time; more are told to come again. */
-const waitingLimit = 1_000;
 
 /**
  * One HTTP/2 connection of a client with the upstream one that belongs to it: frames pass from one to the other, and
@@ -56,12 +49,13 @@ export class Http2Connection
   readonly #upstreamFrames: UpstreamFrames;
   readonly #held: HoldingFrames;
   readonly #answers: LocalAnswers;
+  readonly #waiting: WaitingRequests;
+  readonly #watchEnds: WatchEnds;
   #prefaceBytes = 0;
-  #waiting = 0;
-  /** Streams whose watch is to end. */
-  readonly #ending = new Set<Http2Stream>();
-  /** The API server, or we, told the client to open no more streams here. */
-  #isGoingAway = false;
+  /** The highest of the streams that the client was told are looked at; later ones are not. */
+  #lastTakenId: number | undefined;
+  /** While content from it still waits for the client's room. */
+  #hasUpstreamEnded = false;
   #isClosing = false;
   #linger: Disposable | undefined;
 
@@ -77,12 +71,20 @@ export class Http2Connection
       new FrameAssembly(this.#upstreamFrames),
       this.flow,
       this.#relay.upstreamGate,
+      (upstreamId) => this.streams.byUpstreamId(upstreamId) !== undefined,
     );
     this.#answers = new LocalAnswers(this.toClient, this.flow);
+    this.#waiting = new WaitingRequests({ ...deps, guard: (call) => this.#guard(call) });
+    this.#watchEnds = new WatchEnds({
+      ...deps,
+      link: this,
+      answers: this.#answers,
+      isInside: (stream) => this.#upstreamFrames.isInside(stream),
+    });
   }
 
   get isIdle(): boolean {
-    return this.streams.size === 0 && !this.#answers.areWaiting;
+    return this.streams.size === 0 && !this.#answers.areWaiting && !this.toClient.isInside;
   }
 
   closeIfIdle(): void {
@@ -106,6 +108,12 @@ export class Http2Connection
       if (!(error instanceof Http2ConnectionError)) throw error;
       this.#clientBroke(error);
     }
+    // Of its own frames, each of which may be answered by one, a client can send any number.
+    if (this.#unreadBytes > unreadLimitBytes) this.destroy();
+  }
+
+  get #unreadBytes(): number {
+    return this.#relay.toClient.queuedBytes + this.toClient.waitingBytes + this.#answers.waitingBytes;
   }
 
   /** @returns offset of the first byte behind the preface */
@@ -143,7 +151,7 @@ export class Http2Connection
 
   request(streamId: number, endsStream: boolean, headers: DecodedHeaders): void {
     // The client was told that it will not be looked at, and asks again elsewhere.
-    if (this.#isGoingAway) return;
+    if (this.#lastTakenId !== undefined) return;
     let fields: RequestFields;
     try {
       if (headers.isTooLarge) {
@@ -160,7 +168,7 @@ export class Http2Connection
       this.#refuseUnread(streamId, endsStream, localRefusal("MALFORMED_REQUEST", error.message));
       return;
     }
-    const stream = new Http2Stream(streamId, fields, {
+    const stream = new Http2Stream(streamId, requestOf(fields), {
       isRequestDone: endsStream,
       window: this.flow.initialStreamWindow,
       owner: this,
@@ -168,59 +176,39 @@ export class Http2Connection
     this.streams.add(stream);
     const rules = this.#deps.rules();
     const decision = this.#deps.decide(stream.request, rules);
-    if (decision.kind === "wait") this.#wait(stream, decision.ready);
-    else this.#follow(stream, decision, rules);
+    if (decision.kind === "wait") this.#wait(stream, fields, decision.ready);
+    else this.#follow(stream, fields, decision, rules);
   }
 
-  #follow(stream: Http2Stream, decision: Forward | Refuse, rules: Rules): void {
+  #follow(stream: Http2Stream, fields: RequestFields, decision: Forward | Refuse, rules: Rules): void {
     if (decision.kind === "refuse") this.#refuse(stream, decision);
-    else this.#forward(stream, decision, rules);
+    else this.#forward(stream, fields, decision, rules);
   }
 
-  #forward(stream: Http2Stream, decision: Forward, { snapshot }: Rules): void {
+  #forward(stream: Http2Stream, fields: RequestFields, decision: Forward, { snapshot }: Rules): void {
     const { running, counters } = this.#deps;
     const exchange = new Exchange(stream.request, decision, snapshot, { connection: stream, counters });
     counters.requests[verbClassOf(decision.info.verb)][exchange.isLimited ? "filtered" : "forwarded"]++;
     running.add(exchange);
     stream.exchange = exchange;
     this.streams.open(stream);
-    const block = encodeFields(fieldsFor(stream.fields, decision.target));
+    const block = encodeFields(fieldsFor(fields, decision.target));
     this.toUpstream.insertHeaders(stream.upstreamId, stream.isRequestDone, block, 0, block.length);
-  }
-
-  #wait(stream: Http2Stream, ready: Promise<void>): void {
-    // Content would have to be kept, and no client sends any with a list or watch.
-    if (!stream.isRequestDone || this.#waiting >= waitingLimit) {
-      this.#refuse(stream, localRefusal("FLOOR_UNKNOWN", floorUnknown, 1));
-      return;
+    if (stream.untoldWindow > 0) {
+      this.toUpstream.insert(windowUpdateFrame(stream.upstreamId, stream.untoldWindow));
     }
-    this.#waiting++;
-    const timer = this.#deps.clock.timer(floorWaitMs, () => {
-      this.#stopWaiting(stream);
-      this.#guard(() => this.#refuse(stream, localRefusal("FLOOR_UNKNOWN", floorUnknown, 1)));
-    });
-    stream.timer = timer;
-    // A later turn: a promise that is always ready must not keep the timer from firing.
-    const later = () => setImmediate(retry);
-    const retry = () => {
-      if (stream.timer !== timer) return;
-      this.#guard(() => {
-        const rules = this.#deps.rules();
-        const decision = this.#deps.decide(stream.request, rules);
-        if (decision.kind === "wait") {
-          decision.ready.then(later, later);
-          return;
-        }
-        this.#stopWaiting(stream);
-        this.#follow(stream, decision, rules);
-      });
-    };
-    ready.then(later, later);
   }
 
-  #stopWaiting(stream: Http2Stream): void {
-    stream.stopTimer();
-    this.#waiting--;
+  #wait(stream: Http2Stream, fields: RequestFields, ready: Promise<void>): void {
+    const refuse = () => this.#refuse(stream, localRefusal("FLOOR_UNKNOWN", floorUnknown, 1));
+    // Content would have to be kept, and no client sends any with a list or watch.
+    if (!stream.isRequestDone || this.#waiting.isFull) refuse();
+    else {
+      this.#waiting.add(stream, ready, {
+        decided: (decision, rules) => this.#follow(stream, fields, decision, rules),
+        expired: refuse,
+      });
+    }
   }
 
   /** For what no socket called: nothing above would catch what is thrown. */
@@ -232,30 +220,28 @@ export class Http2Connection
     }
   }
 
-  #refuse(stream: Http2Stream, refusal: Refuse): void {
+  #refuse(stream: Http2Stream, refusal: Refuse, mayWait = true): void {
     const { counters } = this.#deps;
     counters.requests[verbClassOf(refusal.info?.verb)].refused++;
     const { accept, method } = stream.request;
-    this.#answer(stream.id, stream.isRequestDone, refusal, { accept, isHeadRequest: method === "HEAD" });
+    const { isRequestDone } = stream;
+    this.#answer(stream.id, refusal, { accept, isHeadRequest: method === "HEAD", isRequestDone, mayWait });
     this.forget(stream, true);
   }
 
   #refuseUnread(streamId: number, endsStream: boolean, refusal: Refuse): void {
     this.#deps.counters.requests.other.refused++;
-    this.#answer(streamId, endsStream, refusal, { accept: undefined, isHeadRequest: false });
+    this.#answer(streamId, refusal, {
+      accept: undefined,
+      isHeadRequest: false,
+      isRequestDone: endsStream,
+      mayWait: true,
+    });
   }
 
-  #answer(
-    streamId: number,
-    isRequestDone: boolean,
-    refusal: Refuse,
-    facts: { readonly accept: string | undefined; readonly isHeadRequest: boolean },
-  ): void {
+  #answer(streamId: number, refusal: Refuse, facts: AnswerFacts): void {
     countRefusal(this.#deps.counters, refusal.code);
-    this.#answers.put(streamId, statusOfRefusal(refusal), { ...facts, isRequestDone });
-    const unreadBytes =
-      this.#relay.toClient.queuedBytes + this.toClient.waitingBytes + this.#answers.waitingBytes;
-    if (unreadBytes > unreadLimitBytes) this.destroy();
+    this.#answers.put(streamId, statusOfRefusal(refusal), facts);
   }
 
   requestDone(stream: Http2Stream): void {
@@ -268,8 +254,9 @@ export class Http2Connection
     this.#answers.flush();
     this.#readUpstream(() => this.#held.resume());
     // Ends of watches wait for room like everything else.
-    for (const each of this.#ending) if (stream === undefined || stream === each) this.watchPaused(each);
+    this.#watchEnds.windowOpened(stream);
     this.#closeIfDrained();
+    if (this.#hasUpstreamEnded) this.upstreamClosed();
   }
 
   // ---- from the API server
@@ -277,6 +264,7 @@ export class Http2Connection
   upstreamBytes(bytes: Buffer, length: number): void {
     if (this.#isClosing) return;
     this.#readUpstream(() => this.#upstreamReader.push(bytes.subarray(0, length), this.#held));
+    this.#closeIfDrained();
   }
 
   #readUpstream(read: () => void): void {
@@ -302,14 +290,14 @@ export class Http2Connection
       this.toClient.insert(goAwayFrame(goAwaySoon, errorCode, debug.toString("latin1")));
       return;
     }
-    this.#isGoingAway = true;
+    this.#lastTakenId ??= this.streams.lastId;
     // Their numbers may be lower than those of others that are carried out: only by themselves can they be taken back.
     for (const stream of this.streams.all) {
       if (stream.isForwarded && stream.upstreamId <= lastUpstreamId) continue;
       this.toClient.insert(rstStreamFrame(stream.id, ErrorCode.REFUSED_STREAM));
       this.forget(stream, true);
     }
-    this.toClient.insert(goAwayFrame(this.streams.lastId, errorCode, debug.toString("latin1")));
+    this.toClient.insert(goAwayFrame(this.#lastTakenId, errorCode, debug.toString("latin1")));
   }
 
   upstreamEnded(): void {
@@ -317,19 +305,24 @@ export class Http2Connection
   }
 
   upstreamFailed(error: CtrlmeshError): void {
+    // Not a failure when it was given up.
+    if (this.#isClosing) return;
     this.#deps.log.warn("API server can't be reached", { code: error.code, reason: error.message });
     this.#deps.upstreamFailed();
-    if (this.#isClosing) return;
     // Such settings as every HTTP/2 connection has, since those of the API server don't come.
     this.toClient.open(settingsFrame([]));
     // Nothing was sent, so the client may try any request again.
     const refusal = localRefusal(error.code, error.message, 1);
-    for (const stream of this.streams.all) this.#refuse(stream, { ...refusal, info: stream.exchange?.info });
+    for (const stream of this.streams.all) {
+      this.#refuse(stream, { ...refusal, info: stream.exchange?.info }, false);
+    }
     this.#close(ErrorCode.NO_ERROR, error.message);
   }
 
   upstreamClosed(): void {
     if (this.#isClosing) return;
+    this.#hasUpstreamEnded = this.#held.areWaiting;
+    if (this.#hasUpstreamEnded) return;
     if (this.streams.size === 0) this.#close(ErrorCode.NO_ERROR, "");
     // Answers are cut short, and the client has to see that they are.
     else this.#abort();
@@ -337,31 +330,12 @@ export class Http2Connection
 
   // ---- ends of streams
 
-  /** Ends the watch at once if it stands between two events and the client has room, else when that is so. */
   endWatch(stream: Http2Stream): void {
-    if (stream.exchange === undefined) return;
-    this.#ending.add(stream);
-    stream.timer ??= this.#deps.clock.timer(watchEndMs, () => stream.exchange?.destroy());
-    this.watchPaused(stream);
+    this.#watchEnds.add(stream);
   }
 
   watchPaused(stream: Http2Stream): void {
-    const { exchange } = stream;
-    if (exchange?.watchEnd === undefined) return;
-    const events = exchange.endableEvents;
-    if (events === "never") {
-      exchange.destroy();
-      return;
-    }
-    if (events === "not yet" || this.#upstreamFrames.isInside(stream)) return;
-    const { counters } = this.#deps;
-    const { status } = exchange.watchEnd;
-    const event = status === undefined ? new Uint8Array() : events.errorEvent(status);
-    if (event.length > stream.window || !this.#answers.putEnd(stream.id, event)) return;
-    if (status === undefined) counters.watchesEnded++;
-    else counters.watchesExpired++;
-    this.toUpstream.insert(rstStreamFrame(stream.upstreamId, ErrorCode.CANCEL));
-    this.forget(stream, true);
+    this.#watchEnds.tryEnd(stream);
   }
 
   cut(stream: Http2Stream): void {
@@ -374,14 +348,13 @@ export class Http2Connection
     const { exchange } = stream;
     if (exchange === undefined) return;
     stream.exchange = undefined;
-    stream.stopTimer();
-    this.#ending.delete(stream);
+    this.#watchEnds.remove(stream);
     this.#deps.running.remove(exchange, isAnswered);
   }
 
   forget(stream: Http2Stream, isAnswered: boolean): void {
-    if (stream.exchange !== undefined) this.#endExchange(stream, isAnswered);
-    else if (stream.timer !== undefined) this.#stopWaiting(stream);
+    this.#endExchange(stream, isAnswered);
+    this.#waiting.remove(stream);
     this.streams.remove(stream);
     this.#closeIfDrained();
   }
@@ -412,7 +385,8 @@ export class Http2Connection
     this.#isClosing = true;
     this.#forgetAll();
     if (!this.toClient.isOpen) this.toClient.open(settingsFrame([]));
-    if (!this.toClient.isInside) this.toClient.insert(goAwayFrame(this.streams.lastId, errorCode, debug));
+    if (!this.toClient.isInside)
+      this.toClient.insert(goAwayFrame(this.#lastTakenId ?? this.streams.lastId, errorCode, debug));
     this.#relay.destroyUpstream();
     this.#relay.endClient();
     // Read and dropped, so that no reset eats the last words.
@@ -429,8 +403,8 @@ export class Http2Connection
 
   #forgetAll(): void {
     for (const stream of this.streams.all) {
-      if (stream.exchange !== undefined) this.#endExchange(stream, false);
-      else stream.stopTimer();
+      this.#endExchange(stream, false);
+      this.#waiting.remove(stream);
       this.streams.remove(stream);
     }
   }
@@ -441,6 +415,10 @@ export class Http2Connection
     this.#linger?.[Symbol.dispose]();
     this.#deps.closed();
   }
+}
+
+function requestOf({ method, path, accept }: RequestFields): RequestFacts {
+  return { method, target: path, accept, isUpgrade: false };
 }
 
 /** The request's fields with another path. */

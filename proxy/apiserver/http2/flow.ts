@@ -11,6 +11,9 @@ export class ClientFlow {
   /** What a new stream begins with. */
   initialStreamWindow = defaultInitialWindowSize;
   #own = 0;
+  #ackedInitial = defaultInitialWindowSize;
+  /** What the client's SETTINGS say of new streams that are not acknowledged yet; undefined: nothing. */
+  readonly #unacked: (number | undefined)[] = [];
 
   /** Counts octets of the proxy's own. */
   spendOwn(octets: number): void {
@@ -33,5 +36,30 @@ export class ClientFlow {
     const kept = Math.min(this.#own, octets);
     this.#own -= kept;
     return octets - kept;
+  }
+
+  /**
+   * SETTINGS of the client passed, whose initial window is `size`, undefined: not named. Less room counts at once, more
+   * when the client has seen that it is known: until then either may hold (RFC 9113 section 6.5.3).
+   *
+   * @returns by how much the windows of open streams change
+   */
+  initialWindowSent(size: number | undefined): number {
+    this.#unacked.push(size);
+    return this.#settle();
+  }
+
+  /** The client's oldest SETTINGS are acknowledged. @returns by how much the windows of open streams change */
+  settingsAcked(): number {
+    this.#ackedInitial = this.#unacked.shift() ?? this.#ackedInitial;
+    return this.#settle();
+  }
+
+  #settle(): number {
+    const previous = this.initialStreamWindow;
+    let least = this.#ackedInitial;
+    for (const size of this.#unacked) if (size !== undefined && size < least) least = size;
+    this.initialStreamWindow = least;
+    return least - previous;
   }
 }

@@ -1,4 +1,3 @@
-import { Setting } from "../../http2/constants.ts";
 import type { FrameOutlet } from "../../http2/frame-outlet.ts";
 import { windowUpdateFrame } from "../../http2/frame-writer.ts";
 import type { ClientFlow } from "./flow.ts";
@@ -10,7 +9,7 @@ export interface Link {
   readonly toClient: FrameOutlet;
   readonly toUpstream: FrameOutlet;
   readonly flow: ClientFlow;
-  /** The client may take more on this stream, or undefined: on the connection. */
+  /** The client may take more on this stream, or undefined: on the connection, or instead of a stream that is gone. */
   windowOpened(stream: Http2Stream | undefined): void;
   /** The client wants nothing more on this stream, which the proxy may be answering. */
   unwanted(streamId: number): void;
@@ -28,11 +27,8 @@ export function giveBack(outlet: FrameOutlet, octets: number): void {
 }
 
 /** A change of the window that new streams begin with moves those of open ones (RFC 9113 section 6.9.2). */
-export function applyInitialWindow(link: Link, values: ReadonlyMap<number, number>): void {
-  const size = values.get(Setting.INITIAL_WINDOW_SIZE);
-  if (size === undefined) return;
-  const difference = size - link.flow.initialStreamWindow;
-  link.flow.initialStreamWindow = size;
+export function moveStreamWindows(link: Link, difference: number): void {
+  if (difference === 0) return;
   for (const stream of link.streams.all) {
     stream.window += difference;
     if (difference > 0) link.windowOpened(stream);

@@ -12,6 +12,8 @@ export interface AnswerFacts {
   readonly isHeadRequest: boolean;
   /** Whether the client has sent all of its request. */
   readonly isRequestDone: boolean;
+  /** Whether content may wait for room in the connection's window, or has to be left out then. */
+  readonly mayWait: boolean;
 }
 
 interface WaitingAnswer {
@@ -26,6 +28,7 @@ export class LocalAnswers {
   readonly #flow: ClientFlow;
   /** For want of room in the connection's window. */
   #waiting: WaitingAnswer[] = [];
+  #waitingBytes = 0;
 
   constructor(toClient: FrameOutlet, flow: ClientFlow) {
     this.#toClient = toClient;
@@ -37,29 +40,39 @@ export class LocalAnswers {
   }
 
   get waitingBytes(): number {
-    return this.#waiting.reduce((sum, { octets }) => sum + octets, 0);
+    return this.#waitingBytes;
   }
 
   /**
    * Answers a request of which the API server heard nothing, and ends its stream. Content for which a client leaves
-   * no room at all on a new stream is left out: the status line says the most of it.
+   * no room at all on a new stream is left out: the status says the most of it.
    */
   put(
     streamId: number,
     status: KubernetesStatus,
-    { accept, isHeadRequest, isRequestDone }: AnswerFacts,
+    { accept, isHeadRequest, isRequestDone, mayWait }: AnswerFacts,
   ): void {
     const reply = localReply(status, accept);
-    const fields = reply.fields.map(([name, value]) => new HeaderField(name.toLowerCase(), value));
-    const block = encodeFields([new HeaderField(":status", String(reply.status)), ...fields]);
-    const hasContent = !isHeadRequest && reply.body.length <= this.#flow.initialStreamWindow;
+    const hasRoom =
+      reply.body.length <= this.#flow.initialStreamWindow &&
+      (mayWait || reply.body.length <= this.#flow.window);
+    const hasContent = !isHeadRequest && hasRoom;
+    const fields = [new HeaderField(":status", String(reply.status))];
+    for (const [spelling, value] of reply.fields) {
+      const name = spelling.toLowerCase();
+      // A length that content does not have is an error to the client (RFC 9113 section 8.1.1).
+      if (hasContent || isHeadRequest || name !== "content-length") fields.push(new HeaderField(name, value));
+    }
+    const block = encodeFields(fields);
     this.#toClient.insertHeaders(streamId, !hasContent, block, 0, block.length);
     // Behind the end of the answer: what is left of the request is not wanted (RFC 9113 section 8.1).
-    const stop = isRequestDone ? Buffer.alloc(0) : rstStreamFrame(streamId, ErrorCode.NO_ERROR);
-    const content = hasContent ? endOf(streamId, reply.body) : Buffer.alloc(0);
-    const octets = hasContent ? reply.body.length : 0;
-    this.#waiting.push({ streamId, frames: Buffer.concat([content, stop]), octets });
-    this.flush();
+    const stop = isRequestDone ? [] : [rstStreamFrame(streamId, ErrorCode.NO_ERROR)];
+    if (hasContent) {
+      const frames = Buffer.concat([endOf(streamId, reply.body), ...stop]);
+      this.#waiting.push({ streamId, frames, octets: reply.body.length });
+      this.#waitingBytes += frames.length;
+      this.flush();
+    } else for (const frame of stop) this.#toClient.insert(frame);
   }
 
   /**
@@ -68,7 +81,7 @@ export class LocalAnswers {
    * @returns false when the client has no room for them now
    */
   putEnd(streamId: number, octets: Uint8Array): boolean {
-    if (octets.length > this.#flow.window) return false;
+    if (octets.length > 0 && octets.length > this.#flow.window) return false;
     this.#flow.spendOwn(octets.length);
     this.#toClient.insert(endOf(streamId, octets));
     return true;
@@ -80,14 +93,17 @@ export class LocalAnswers {
       const next = this.#waiting[0];
       if (next === undefined || next.octets > this.#flow.window) return;
       this.#waiting.shift();
+      this.#waitingBytes -= next.frames.length;
       this.#flow.spendOwn(next.octets);
-      if (next.frames.length > 0) this.#toClient.insert(next.frames);
+      this.#toClient.insert(next.frames);
     }
   }
 
   /** The client wants no more of this stream. */
   cancel(streamId: number): void {
-    this.#waiting = this.#waiting.filter((answer) => answer.streamId !== streamId);
+    const index = this.#waiting.findIndex((answer) => answer.streamId === streamId);
+    const [cancelled] = index < 0 ? [] : this.#waiting.splice(index, 1);
+    this.#waitingBytes -= cancelled?.frames.length ?? 0;
   }
 }
 

@@ -1,4 +1,3 @@
-import type { RequestFields } from "../../http2/request-fields.ts";
 import type { Exchange, ExchangeConnection } from "../exchange.ts";
 import type { RequestFacts } from "../pipeline.ts";
 
@@ -14,7 +13,6 @@ export interface StreamOwner {
 export class Http2Stream implements ExchangeConnection {
   /** As the client numbers it. */
   readonly id: number;
-  readonly fields: RequestFields;
   readonly request: RequestFacts;
   readonly #owner: StreamOwner;
   /** As the API server knows it; 0 as long as it doesn't. */
@@ -27,21 +25,21 @@ export class Http2Stream implements ExchangeConnection {
   isResponseDone = false;
   /** Octets of DATA that the client still takes on it. */
   window: number;
+  /** Octets of it that the API server has to be told of with the request: the client gave them while it waited. */
+  untoldWindow = 0;
   /** Runs for one purpose at a time: the wait for a floor, the end of a watch. */
   timer: Disposable | undefined;
 
   constructor(
     id: number,
-    fields: RequestFields,
+    request: RequestFacts,
     facts: { readonly isRequestDone: boolean; readonly window: number; readonly owner: StreamOwner },
   ) {
     this.id = id;
-    this.fields = fields;
+    this.request = request;
     this.isRequestDone = facts.isRequestDone;
     this.window = facts.window;
     this.#owner = facts.owner;
-    const { method, path, accept } = fields;
-    this.request = { method, target: path, accept, isUpgrade: false };
   }
 
   get isForwarded(): boolean {

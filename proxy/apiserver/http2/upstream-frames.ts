@@ -5,7 +5,7 @@ import type { FrameHeader } from "../../http2/frame-reader.ts";
 import { rstStreamFrame, windowUpdateFrame } from "../../http2/frame-writer.ts";
 import { settingsForClient } from "../../http2/settings.ts";
 import { AnswerHeads } from "./answer-head.ts";
-import { giveBack, type Link } from "./link.ts";
+import { giveBack, type Link, moveStreamWindows } from "./link.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Is told of what concerns the whole connection, or a watch. */
@@ -116,8 +116,12 @@ export class UpstreamFrames implements FrameListener {
         break;
       }
       case FrameType.SETTINGS:
-        if ((header.flags & Flag.ACK) !== 0) toClient.insertFrame(header, payload, start, end);
-        else {
+        if ((header.flags & Flag.ACK) !== 0) {
+          toClient.insertFrame(header, payload, start, end);
+          // A smaller table has to be agreed to by the next block, and the API server's went to another stream or none.
+          toClient.resetHeaderTable();
+          moveStreamWindows(this.#link, this.#link.flow.settingsAcked());
+        } else {
           const { values, frame } = settingsForClient(payload, start, end);
           toClient.open(frame);
           this.#listener.settingsSent(values);
