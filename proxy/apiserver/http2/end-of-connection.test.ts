@@ -161,7 +161,7 @@ test("http2 end: a connection that we end while the API server is being dialled 
 
 test("http2 end: a drain closes what is idle, finishes what runs, ends watches, and leaves no timer", async () => {
   const clock = new FakeClock();
-  const mesh = await RawFrames.start({ clock });
+  await using mesh = await RawFrames.start({ clock });
   const idle = await mesh.connect();
   const busy = await mesh.connect();
   busy.client.send(requestFrame(1), requestFrame(3, { ":path": "/api/v1/nodes?watch=1" }));
