@@ -33,7 +33,7 @@ export class TcpRelay implements AsyncDisposable {
 
   /** Resets all connections. */
   cutAll(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) socket.destroy();
   }
 
   #relay(client: Socket): void {
@@ -50,7 +50,7 @@ export class TcpRelay implements AsyncDisposable {
       if (!client.write(passed)) server.pause();
       if (rest > 0) return;
       client.end();
-      server.resetAndDestroy();
+      server.destroy();
     });
     client.on("drain", () => server.resume());
     server.on("end", () => client.end());
@@ -60,7 +60,7 @@ export class TcpRelay implements AsyncDisposable {
       [server, client],
     ] as const) {
       this.#sockets.add(socket);
-      socket.on("error", () => other.resetAndDestroy());
+      socket.on("error", () => other.destroy());
       socket.on("close", () => {
         this.#sockets.delete(socket);
         other.destroySoon();
