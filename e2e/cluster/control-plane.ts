@@ -34,8 +34,12 @@ export interface ControlPlane extends AsyncDisposable {
   readonly caPem: string;
   /** Folder that holds logs, keys and data; removed at the end. */
   readonly directory: string;
+  /** Where the API servers reach etcd, and what tests of the stored state ask. */
+  readonly etcdUrl: string;
   /** Process ids of all that runs now. */
   pids(): number[];
+  /** Process id of one API server, to stop and continue it; undefined while it does not run. */
+  apiServerPid(index: number): number | undefined;
   /**
    * The audit log so far, of one API server after the other, at level Metadata. Each request is there at its end
    * (stage ResponseComplete), a watch at its start too (ResponseStarted): one that SIGKILL cuts has no end.
@@ -98,7 +102,9 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     kubeconfig,
     caPem: admin.caPem,
     directory,
+    etcdUrl,
     pids: () => processes.pids(),
+    apiServerPid: (index) => processes.pidOf(apiServerName(index)),
     auditEvents: () => urls.flatMap((_, index) => readEvents(auditLog(directory, index))),
     restartApiServer: async (index = 0, signal = "SIGKILL") => {
       await processes.stop(apiServerName(index), signal);

@@ -15,7 +15,13 @@ export class Processes {
   constructor(logs: string) {
     this.#logs = logs;
     mkdirSync(logs, { recursive: true });
+    process.once("exit", this.#killAll);
   }
+
+  /** When this process ends without `stopAll`, by an error that nobody catches say, nothing is left behind. */
+  readonly #killAll = (): void => {
+    for (const child of this.#running.values()) child.kill("SIGKILL");
+  };
 
   start(name: string, binary: string, args: readonly string[]): void {
     const log = openSync(join(this.#logs, `${name}.log`), "a");
@@ -30,6 +36,11 @@ export class Processes {
 
   isRunning(name: string): boolean {
     return this.#running.has(name);
+  }
+
+  /** Undefined when it does not run. */
+  pidOf(name: string): number | undefined {
+    return this.#running.get(name)?.pid;
   }
 
   /** Process ids of what runs now. */
@@ -55,6 +66,7 @@ export class Processes {
   /** Kills all, in the reverse order of their start. */
   async stopAll(): Promise<void> {
     for (const name of [...this.#running.keys()].reverse()) await this.stop(name);
+    process.off("exit", this.#killAll);
   }
 }
 

@@ -80,40 +80,17 @@ export function checkRefusal(
   );
 }
 
-/** The API server sends a bookmark 2 s before it ends a watch for its timeout, give or take a second. */
-const bookmarkBeforeEndMs = 2_000;
-
-/**
- * A watch that came to its timeout has had a bookmark, and ends behind a whole event. The watch cache leaves out a
- * bookmark at the very version that the watch began with.
- */
+/** A watch that was neither cut nor ended with an ERROR ends behind a whole event, and not before its initial ones. */
 export function checkWatchEnd(
-  { reflector, scope, history, upheavals, times }: AnswerFacts,
+  { reflector, scope, upheavals, times }: AnswerFacts,
   watch: {
-    readonly timeoutSeconds: number;
-    readonly endedAtMs: number;
-    readonly bookmarks: number;
-    /** Where it went on; undefined for a WatchList. */
-    readonly from: number | undefined;
+    /** A WatchList without the bookmark that ends its initial events (KEP-3157): that one is promised. */
+    readonly isInitial: boolean;
     readonly isBetweenEvents: boolean;
   },
 ): void {
   if (!watch.isBetweenEvents)
     throw new Violation(reflector, scope.resource, "a watch ended cleanly in the middle of an event");
-  const lastedMs = watch.endedAtMs - times.headAtMs;
-  const isTimedOut = lastedMs > watch.timeoutSeconds * 1000 - bookmarkBeforeEndMs / 4;
-  const bookmarkAtMs = times.headAtMs + watch.timeoutSeconds * 1000 - bookmarkBeforeEndMs;
-  const { from } = watch;
-  const isDue =
-    from !== undefined &&
-    !upheavals.hasHappenedSince(times.sentAtMs) &&
-    history
-      .changesAfter(scope.resource, from)
-      .some(({ toldAtMs }) => toldAtMs < bookmarkAtMs - bookmarkBeforeEndMs);
-  if (isTimedOut && isDue && watch.bookmarks === 0)
-    throw new Violation(
-      reflector,
-      scope.resource,
-      `a watch ended after ${Math.round(lastedMs)} ms, its timeout, without a bookmark`,
-    );
+  if (watch.isInitial && !upheavals.hasHappenedSince(times.sentAtMs))
+    throw new Violation(reflector, scope.resource, "a WatchList ended without k8s.io/initial-events-end");
 }

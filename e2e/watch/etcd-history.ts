@@ -112,6 +112,11 @@ export class EtcdHistory implements AsyncDisposable {
     return changes.slice(low);
   }
 
+  /** Whether an object is there, as far as etcd has told. */
+  has(resource: Resource, path: string): boolean {
+    return this.#newestOf.get(`${resource} ${path}`)?.labels !== undefined;
+  }
+
   /** All writes of one object, for people to read. */
   historyOf(resource: Resource, path: string): string[] {
     return (this.#changes.get(resource) ?? [])
@@ -146,10 +151,10 @@ export class EtcdHistory implements AsyncDisposable {
         path: `${namespace}/${name}`,
         namespace,
         labels: type === "DELETE" ? undefined : labelsOf(kv.value ?? ""),
-        previous: this.#newestOf.get(key),
+        previous: this.#newestOf.get(`${resource} ${namespace}/${name}`),
       };
       changes.push(change);
-      this.#newestOf.set(key, { ...change, previous: undefined });
+      this.#newestOf.set(`${resource} ${change.path}`, { ...change, previous: undefined });
     }
     for (const wake of this.#waiting) wake();
   }

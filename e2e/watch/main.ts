@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { interruption } from "./interruption.ts";
 import { run } from "./run.ts";
 
 const { values } = parseArgs({
@@ -15,6 +16,7 @@ const { values } = parseArgs({
 /** With minutes: seed after seed until they are over. */
 const endMs = performance.now() + Number(values.minutes ?? 0) * 60_000;
 let seed = values.seed === "" ? Math.floor(Math.random() * 1_000_000) : Number(values.seed);
+const signal = interruption();
 do {
   const startMs = performance.now();
   console.log(`seed ${seed}, ${values.servers} API server(s)`);
@@ -24,6 +26,7 @@ do {
     clients: Number(values.clients),
     steps: Number(values.steps),
     deadlineMs: values.minutes === undefined ? Number.POSITIVE_INFINITY : endMs - startMs,
+    signal,
     print: values.quiet ? () => undefined : (line) => console.log(line),
   });
   const seconds = Math.round((performance.now() - startMs) / 1000);

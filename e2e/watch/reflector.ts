@@ -14,7 +14,7 @@ import type { Random } from "./random.ts";
 import { pathOf, queryOf, type Scope, seenBy } from "./scope.ts";
 import { StreamChecker } from "./stream-checker.ts";
 import type { Tally } from "./tally.ts";
-import type { OpenAnswer, Transport } from "./transport.ts";
+import { isConnectionLoss, lossOf, type OpenAnswer, readAll, type Transport } from "./transport.ts";
 import type { Upheavals } from "./upheavals.ts";
 import type { ViewTimeline } from "./view.ts";
 
@@ -37,7 +37,7 @@ export interface ReflectorOptions {
 }
 
 /** Much shorter than client-go's 0.8 to 30 s: a run shall see many relists. */
-const backoffMs = { min: 50, max: 1000 };
+const backoffMs = { min: 20, max: 300 };
 const initialEventsEnd = "k8s.io/initial-events-end";
 const pageSize = 3;
 /** A request without an answer or a watch without a byte for this long is given up, as by a client's HTTP/2 ping. */
@@ -98,7 +98,7 @@ export class Reflector {
   // ---- lists
 
   async #list(signal: AbortSignal): Promise<Next> {
-    const { tally } = this.options;
+    const { tally, random } = this.options;
     const isPaged = this.options.start === "pages" && !this.#isExpired;
     const isAny = this.options.start === "any version" && !this.#isExpired;
     const times: RequestTimes = { sentAtMs: performance.now(), headAtMs: 0 };
@@ -122,7 +122,10 @@ export class Reflector {
       revision = page.revision;
       items.push(...page.items);
       token = page.continueToken;
-      if (token !== "") tally.add("pages");
+      if (token === "") break;
+      tally.add("pages");
+      // Clients work on a page before they ask for the next one, and the view may change meanwhile.
+      if (random.chance(0.3)) await wait(random.between(10, 400), undefined, { signal });
     } while (token !== "");
     await checkList(this.#facts(times), { revision, items });
     tally.add("lists");
@@ -225,7 +228,6 @@ export class Reflector {
     if (answer.status !== 200) return this.#refusedWatch(answer, isInitial, signal);
     tally.add(isInitial ? "WatchLists" : "watches");
     const checker = isInitial ? StreamChecker.initial(this.#facts(times)) : await this.#resumed(times);
-    const from = this.#revision;
     const run = new StreamRun(checker, isInitial ? undefined : this.#store);
     const decoder = new EventDecoder(encoding);
     const leaveAfter = random.chance(0.1) ? random.between(1, 40) : Number.POSITIVE_INFINITY;
@@ -245,10 +247,7 @@ export class Reflector {
         }
       }
       checkWatchEnd(this.#facts(times), {
-        timeoutSeconds,
-        endedAtMs: performance.now(),
-        bookmarks: run.bookmarks,
-        from: isInitial ? undefined : from,
+        isInitial: run.isInitial,
         isBetweenEvents: decoder.isBetweenEvents,
       });
       return run.isInitial ? "relist" : "rewatch";
@@ -334,7 +333,6 @@ class StreamRun {
   readonly #checker: StreamChecker;
   store: Map<string, number>;
   isInitial: boolean;
-  bookmarks = 0;
   count = 0;
 
   constructor(checker: StreamChecker, store: Map<string, number> | undefined) {
@@ -347,7 +345,6 @@ class StreamRun {
   async take(event: Parameters<StreamChecker["event"]>[0]): Promise<boolean> {
     const { type, object } = event;
     this.count++;
-    if (type === "BOOKMARK") this.bookmarks++;
     if (this.isInitial && type === "BOOKMARK") {
       if (object.annotations[initialEventsEnd] !== "true") return false;
       await this.#checker.synced(object.revision, this.store);
@@ -369,26 +366,4 @@ async function* paced({ body }: OpenAnswer, random: Random, signal: AbortSignal)
     if (isSlow && random.chance(0.3)) await wait(random.between(10, 700), undefined, { signal });
     yield chunk;
   }
-}
-
-async function readAll({ body }: OpenAnswer, signal: AbortSignal): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of body) {
-    signal.throwIfAborted();
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
-}
-
-/** Everything that a socket, TLS or Node's HTTP says when a connection ends. */
-function isConnectionLoss(error: unknown): boolean {
-  return /^(E[A-Z]+|ERR_(HTTP2|STREAM|SSL|TLS|SOCKET)_\w+|HPE_\w+|ABORT_ERR|TimeoutError)$/.test(
-    lossOf(error),
-  );
-}
-
-/** The error's code; a deadline's is its name. */
-function lossOf(error: unknown): string {
-  if (!(error instanceof Error)) return "";
-  return "code" in error && typeof error.code === "string" ? error.code : error.name;
 }

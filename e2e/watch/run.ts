@@ -1,3 +1,4 @@
+import { compareBookmarks } from "./bookmark-twins.ts";
 import { Random } from "./random.ts";
 import { allOf, drawStep, settle } from "./steps.ts";
 import { Violation } from "./violation.ts";
@@ -13,6 +14,8 @@ export interface RunOptions {
   readonly steps: number;
   readonly deadlineMs: number;
   readonly print: (line: string) => void;
+  /** Ends the run, with its reason as error. */
+  readonly signal: AbortSignal;
 }
 
 export interface RunResult {
@@ -29,41 +32,47 @@ export interface RunResult {
 export async function run(options: RunOptions): Promise<RunResult> {
   const { seed, servers, print } = options;
   const random = new Random(seed);
-  await using world = await startWorld({ servers, clients: options.clients, random });
+  const stop = new AbortController();
+  const signal = AbortSignal.any([stop.signal, options.signal]);
+  await using world = await startWorld({ servers, clients: options.clients, random, signal });
   const { shard, operator, writer, reflectors, control, history, tally } = world;
   const log: string[] = [];
   operator.start();
   await shard.show(allOf(teams.slice(0, 2)));
   await operator.untilReady();
 
-  const stop = new AbortController();
   const failed = Promise.withResolvers<never>();
   const clients = [...reflectors, control].map((reflector) =>
-    reflector.run(stop.signal).catch((error: unknown) => failed.reject(error)),
+    reflector.run(signal).catch((error: unknown) => failed.reject(error)),
   );
-  const writing = writer.run(stop.signal);
+  const writing = writer.run(signal);
   const deadline = performance.now() + options.deadlineMs;
   let count = 0;
+  const take = async (): Promise<void> => {
+    for (; count < options.steps && performance.now() < deadline; count++) {
+      signal.throwIfAborted();
+      const step = drawStep(random, servers);
+      const startMs = performance.now();
+      log.push(`${count} ${step.name}`);
+      const drawn = await step.take(world, random);
+      log[log.length - 1] =
+        `${count} ${step.name}: ${drawn} (${Math.round(performance.now() - startMs)} ms, ${history.newest})`;
+      print(log.at(-1) ?? "");
+    }
+    await settle(world);
+    await compareBookmarks(world);
+  };
+  const taken = take();
   try {
-    const taken = (async () => {
-      for (; count < options.steps && performance.now() < deadline; count++) {
-        const step = drawStep(random, servers);
-        const startMs = performance.now();
-        log.push(`${count} ${step.name}`);
-        const drawn = await step.take(world, random);
-        log[log.length - 1] =
-          `${count} ${step.name}: ${drawn} (${Math.round(performance.now() - startMs)} ms, ${history.newest})`;
-        print(log.at(-1) ?? "");
-      }
-      await settle(world);
-    })();
     await Promise.race([taken, failed.promise]);
+    options.signal.throwIfAborted();
   } catch (error) {
     throw new Error(report(error, { seed, servers, log, world }), { cause: error });
   } finally {
     failed.promise.catch(() => undefined);
     stop.abort();
-    await Promise.all([...clients, writing]);
+    // A step under way must not start anything behind the end of the world.
+    await Promise.all([...clients, writing, taken.catch(() => undefined)]);
   }
   return { steps: count, writes: writer.count, tally: tally.toString() };
 }

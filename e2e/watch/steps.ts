@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { apiServerPid } from "./plane-processes.ts";
+import { pageAcross } from "./page-across.ts";
 import type { Random } from "./random.ts";
 import { seenBy } from "./scope.ts";
 import { byResource, type Views } from "./shard.ts";
@@ -26,10 +26,10 @@ const settleMs = 40_000;
 export const steps: readonly Step[] = [
   {
     name: "go on",
-    weight: 6,
-    take: async (_world, random) => {
-      const ms = random.between(50, 1500);
-      await wait(ms);
+    weight: 16,
+    take: async ({ signal }, random) => {
+      const ms = random.between(300, 2500);
+      await wait(ms, undefined, { signal });
       return `${ms} ms`;
     },
   },
@@ -58,6 +58,32 @@ export const steps: readonly Step[] = [
       await settle(world);
       return `${drawn} | ${again}`;
     },
+  },
+  {
+    name: "switch views between two pages",
+    weight: 5,
+    take: (world, random) =>
+      pageAcross(world, random, async () => {
+        const drawn = await show(world, drawViews(random), []);
+        if (random.chance(0.25)) await restartProxy(world);
+        return drawn;
+      }),
+  },
+  {
+    name: "switch views between two pages while nothing is written",
+    weight: 2,
+    take: async (world, random) => {
+      await world.writer.pause();
+      const drawn = await pageAcross(world, random, () => show(world, drawViews(random), []));
+      world.writer.goOn();
+      return drawn;
+    },
+  },
+  {
+    name: "change the fence between two pages",
+    weight: 1,
+    take: (world, random) =>
+      pageAcross(world, random, () => show(world, currentViews(world), random.someOf(namespaces))),
   },
   {
     name: "kill the proxy during a switch",
@@ -164,7 +190,7 @@ export async function settle(world: World): Promise<void> {
         const what = `has not come to the truth of ${timeline.current.name} at ${history.newest}: ${describe(paths, store(), truth)}; it is at ${revision()}, its last request was ${doing()}, ${options.transport.state}`;
         throw new Violation(name, scope.resource, what, paths);
       }
-      await wait(20);
+      await wait(20, undefined, { signal: world.signal });
     }
   }
   world.tally.add("settled");
@@ -226,7 +252,8 @@ async function restartApiServer(world: World, random: Random): Promise<string> {
 async function stopApiServer(world: World, random: Random): Promise<string> {
   const { plane, away, tally } = world;
   const index = random.between(0, plane.urls.length - 1);
-  const pid = apiServerPid(plane, index);
+  const pid = plane.apiServerPid(index);
+  if (pid === undefined) throw new Error(`API server ${index} does not run`);
   const stopMs = random.between(300, 2500);
   away.add(index);
   process.kill(pid, "SIGSTOP");

@@ -8,7 +8,11 @@ export interface TcpRelayOptions {
   cutAfterBytes?(): number | undefined;
 }
 
-/** Passes bytes on, and cuts connections at any byte when told to. */
+/**
+ * Passes bytes on, and cuts connections at any byte when told to. By `destroy`, which resets a connection that has
+ * unread bytes: Node's `resetAndDestroy` leaves the handle open for ever when it comes during a shutdown (libuv refuses
+ * the reset then), and the process does not end.
+ */
 export class TcpRelay implements AsyncDisposable {
   readonly #options: TcpRelayOptions;
   readonly #server: Server;
@@ -31,7 +35,7 @@ export class TcpRelay implements AsyncDisposable {
     return typeof address === "object" && address !== null ? address.port : 0;
   }
 
-  /** Resets all connections. */
+  /** Breaks all connections. */
   cutAll(): void {
     for (const socket of this.#sockets) socket.destroy();
   }

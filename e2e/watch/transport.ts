@@ -144,3 +144,48 @@ async function* whole(body: Readable, isComplete: () => boolean): AsyncGenerator
 function connectionLost(what: string): Error {
   return Object.assign(new Error(what), { code: "ECONNRESET" });
 }
+
+/** A whole answer. */
+export interface WholeAnswer {
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+/** One request to its answer's end; undefined when the connection broke. */
+export async function ask(
+  transport: Transport,
+  target: string,
+  accept: string,
+  signal: AbortSignal,
+): Promise<WholeAnswer | undefined> {
+  try {
+    const answer = await transport.get(target, accept, signal);
+    return { status: answer.status, body: await readAll(answer, signal) };
+  } catch (error) {
+    if (signal.aborted || !isConnectionLoss(error)) throw error;
+    return undefined;
+  }
+}
+
+/** @throws what the connection failed with, or the signal's reason */
+export async function readAll({ body }: OpenAnswer, signal: AbortSignal): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) {
+    signal.throwIfAborted();
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** Everything that a socket, TLS or Node's HTTP says when a connection ends. */
+export function isConnectionLoss(error: unknown): boolean {
+  return /^(E[A-Z]+|ERR_(HTTP2|STREAM|SSL|TLS|SOCKET)_\w+|HPE_\w+|ABORT_ERR|TimeoutError)$/.test(
+    lossOf(error),
+  );
+}
+
+/** The error's code; a deadline's is its name. */
+export function lossOf(error: unknown): string {
+  if (!(error instanceof Error)) return "";
+  return "code" in error && typeof error.code === "string" ? error.code : error.name;
+}

@@ -70,8 +70,13 @@ export class ViewTimeline {
     }
   }
 
+  /** Undefined before the first snapshot. */
+  get newest(): ViewPeriod | undefined {
+    return this.#periods.at(-1);
+  }
+
   get current(): ViewPeriod {
-    const period = this.#periods.at(-1);
+    const period = this.newest;
     if (period === undefined) throw new Error("no snapshot was sent yet");
     return period;
   }

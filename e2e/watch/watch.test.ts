@@ -1,8 +1,10 @@
 import { test } from "node:test";
+import { interruption } from "./interruption.ts";
 import { run } from "./run.ts";
 
 /** A fixed budget each; `node e2e/watch/main.ts` goes on for as long as it is told. */
-const deadlineMs = 12_000;
+const deadlineMs = 10_000;
+const signal = interruption();
 const random = Math.floor(Math.random() * 1_000_000);
 const given = process.env.CTRLMESH_WATCH_SEED;
 
@@ -24,6 +26,7 @@ for (const { seed, servers } of runs) {
       steps: Number.POSITIVE_INFINITY,
       deadlineMs,
       print: () => undefined,
+      signal,
     });
     context.diagnostic(`${steps} steps, ${writes} writes; ${tally}`);
   });

@@ -3,14 +3,13 @@ import { type ControlPlane, startControlPlane } from "../cluster/control-plane.t
 import { ProxiedOperator } from "../proxied/proxied-operator.ts";
 import { SnapshotManager } from "../proxied/snapshot-manager.ts";
 import { EtcdHistory } from "./etcd-history.ts";
-import { etcdUrlOf } from "./plane-processes.ts";
 import type { Random } from "./random.ts";
 import { Reflector, type Start } from "./reflector.ts";
 import type { Scope } from "./scope.ts";
 import { Shard } from "./shard.ts";
 import { Tally } from "./tally.ts";
 import { TcpRelay } from "./tcp-relay.ts";
-import { Transport, type TransportOptions } from "./transport.ts";
+import { Transport } from "./transport.ts";
 import { Upheavals } from "./upheavals.ts";
 import { resources, ViewTimeline } from "./view.ts";
 import { apps, namespaces, Writer } from "./writer.ts";
@@ -20,6 +19,8 @@ export interface WorldOptions {
   /** Reflectors for each resource. */
   readonly clients: number;
   readonly random: Random;
+  /** Ends what waits for a condition. */
+  readonly signal: AbortSignal;
 }
 
 /** Real API servers, one etcd, one proxy, its clients, and what may happen to them. */
@@ -41,7 +42,13 @@ export interface World extends AsyncDisposable {
   readonly tally: Tally;
   /** API servers that take no writes now. */
   readonly away: Set<number>;
+  readonly signal: AbortSignal;
+  /** A new client's connections. */
+  connect(way: Way): Transport;
 }
+
+/** Through the proxy by one protocol, or straight to an API server. */
+export type Way = "h2" | "http/1.1" | "direct";
 
 const controlView = { kind: "teams", teams: ["a", "b"] } as const;
 const starts: readonly Start[] = ["WatchList", "any version", "pages", "consistent list"];
@@ -56,7 +63,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     }),
   );
   const manager = stack.use(await SnapshotManager.listen());
-  const history = stack.use(await EtcdHistory.follow(etcdUrlOf(plane)));
+  const history = stack.use(await EtcdHistory.follow(plane.etcdUrl));
   const targets = plane.urls.map((url) => Number(new URL(url).port));
   const balance = random.fork();
   const upstream = stack.use(await TcpRelay.listen({ target: () => balance.pick(targets) }));
@@ -71,11 +78,19 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   );
   const away = new Set<number>();
   const admin = adminOf(plane);
+  const shard = new Shard(manager, history);
+  const scopes = scopesOf(random, options.clients);
+  const aims = random.fork();
   const writer = stack.use(
     new Writer({
       endpoints: () => plane.urls.filter((_, index) => !away.has(index)),
       tls: admin,
       random: random.fork(),
+      history,
+      aim: (resource) => ({
+        scope: aims.pick(scopes.filter((scope) => scope.resource === resource)),
+        view: shard.timelines[resource].newest?.view,
+      }),
     }),
   );
   for (const name of namespaces) await writer.send("POST", "/api/v1/namespaces", { metadata: { name } });
@@ -89,26 +104,28 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       cutAfterBytes: () => (cuts.chance(0.15) ? cuts.between(1, 60_000) : undefined),
     }),
   );
-  const shard = new Shard(manager, history);
+  const connect = (way: Way): Transport =>
+    way === "direct"
+      ? new Transport({ port: upstream.port, offers: ["h2"], tls: admin })
+      : new Transport({
+          port: downstream.port,
+          offers: way === "h2" ? ["h2", "http/1.1"] : ["http/1.1"],
+          tls: { ca: meshCaPem },
+          bearerToken: token,
+        });
   const [upheavals, tally] = [new Upheavals(), new Tally()];
-  const transportOf = (options: TransportOptions) => stack.use(new Transport(options));
   const shared = { history, upheavals, tally };
-  const reflectors = scopesOf(random, options.clients).map((scope, index) => {
-    const protocol = random.chance(0.5) ? (["http/1.1"] as const) : (["h2", "http/1.1"] as const);
+  const reflectors = scopes.map((scope, index) => {
+    const protocol = random.pick(["h2", "http/1.1"] as const);
     const encoding = random.pick(["json", "protobuf"] as const);
     const start = random.pick(starts);
     return new Reflector({
       ...shared,
-      name: `reflector ${index} (${scope.resource} of ${scope.namespace ?? "all"} ${scope.app ?? ""}, ${start}, ${encoding}, ${protocol[0]})`,
+      name: `reflector ${index} (${scope.resource} of ${scope.namespace ?? "all"} ${scope.app ?? ""}, ${start}, ${encoding}, ${protocol})`,
       scope,
       encoding,
       start,
-      transport: transportOf({
-        port: downstream.port,
-        offers: protocol,
-        tls: { ca: meshCaPem },
-        bearerToken: token,
-      }),
+      transport: stack.use(connect(protocol)),
       timeline: shard.timelines[scope.resource],
       random: random.fork(),
     });
@@ -123,14 +140,14 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     selector: "team in (a,b)",
     encoding: "json",
     start: random.pick(starts.filter((start) => start !== "any version")),
-    transport: transportOf({ port: upstream.port, offers: ["h2"], tls: admin }),
+    transport: stack.use(connect("direct")),
     timeline: controlTimeline,
     random: random.fork(),
   });
   const running = stack.move();
   return {
     ...{ plane, history, operator, shard, writer, reflectors, control, downstream, upstream },
-    ...{ upheavals, tally, away },
+    ...{ upheavals, tally, away, connect, signal: options.signal },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }

@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { Agent, request } from "node:https";
 import { setTimeout as wait } from "node:timers/promises";
+import type { EtcdHistory } from "./etcd-history.ts";
 import type { Random } from "./random.ts";
-import { type Labels, type Resource, resources } from "./view.ts";
+import type { Scope } from "./scope.ts";
+import { isShown, type Labels, type Resource, resources, type View } from "./view.ts";
 
 export const teams = ["a", "b", "c", "d"] as const;
 export const namespaces = ["n1", "n2"] as const;
@@ -13,13 +15,21 @@ export interface WriterOptions {
   endpoints(): readonly string[];
   readonly tls: { readonly ca: string; readonly cert: Buffer; readonly key: Buffer };
   readonly random: Random;
+  readonly history: EtcdHistory;
+  /** What some client watches now: most writes are meant for its eyes. */
+  aim(resource: Resource): { readonly scope: Scope; readonly view: View | undefined };
 }
 
 const objectsPerNamespace = 5;
-const loops = 3;
+const loops = 4;
+/** The rest is written blindly, as is what a shard must not be told of. */
+const aimed = 0.8;
 const writeMs = 3_000;
 
-/** Writes at random, past the proxy: creates, updates, moves between teams, takes labels away, deletes. */
+/**
+ * Writes at random, past the proxy: creates, updates, moves between teams, takes labels away, deletes. What is there
+ * is mostly changed and what is not is made, so that few requests are in vain.
+ */
 export class Writer implements Disposable {
   readonly #options: WriterOptions;
   readonly #agent: Agent;
@@ -47,7 +57,7 @@ export class Writer implements Disposable {
         await write;
         this.#running.delete(write);
       }
-      const ms = random.chance(0.05) ? 200 : random.between(0, 30);
+      const ms = random.chance(0.05) ? 200 : random.between(0, 20);
       await wait(ms, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -64,21 +74,30 @@ export class Writer implements Disposable {
 
   /** One write; what becomes of it etcd tells. */
   async write(): Promise<void> {
-    const { random } = this.#options;
+    const { random, history } = this.#options;
     const resource = random.pick(resources);
-    const namespace = random.pick(namespaces);
+    const { scope, view } = this.#options.aim(resource);
+    const isAimed = random.chance(aimed);
+    const namespace = (isAimed ? scope.namespace : undefined) ?? random.pick(namespaces);
     const name = `${resource.charAt(0)}${random.between(1, objectsPerNamespace)}`;
     const collection = `/api/v1/namespaces/${namespace}/${resource}`;
-    const labels = this.#labels();
+    const seen = isAimed && view !== undefined ? teams.filter((team) => isShown(view, { team })) : teams;
+    const team = random.pick(seen.length > 0 ? seen : teams);
+    const app = (isAimed ? scope.app : undefined) ?? random.pick(apps);
     const annotations = { text: "x".repeat(this.#size()), at: String(performance.now()) };
-    const draw = random.next();
     const patch = (metadata: object) => this.send("PATCH", `${collection}/${name}`, { metadata });
-    if (draw < 0.2) await this.send("DELETE", `${collection}/${name}`);
-    else if (draw < 0.45) await patch({ labels: { team: random.pick(teams) } });
-    else if (draw < 0.5) await patch({ labels: { team: null } });
-    else if (draw < 0.7) await patch({ annotations });
-    else
-      await this.send("POST", collection, { metadata: { name, labels, annotations }, ...specOf[resource] });
+    if (!history.has(resource, `${namespace}/${name}`)) {
+      const labels: Labels = random.chance(0.95) ? { team, app } : { app };
+      const body = { metadata: { name, labels, annotations }, ...specOf[resource] };
+      await this.send("POST", collection, body);
+      return;
+    }
+    const draw = random.next();
+    if (draw < 0.15) await this.send("DELETE", `${collection}/${name}`);
+    else if (draw < 0.45) await patch({ labels: { team, app } });
+    else if (draw < 0.55) await patch({ labels: { team: random.pick(teams) } });
+    else if (draw < 0.6) await patch({ labels: { team: null } });
+    else await patch({ annotations });
   }
 
   /** @returns the HTTP status; 0 when there was no answer */
@@ -101,12 +120,6 @@ export class Writer implements Disposable {
     } catch {
       return 0;
     }
-  }
-
-  #labels(): Labels {
-    const { random } = this.#options;
-    const team: Labels = random.chance(0.9) ? { team: random.pick(teams) } : {};
-    return { ...team, app: random.pick(apps) };
   }
 
   /** Some fill more than one read or TLS record. */

@@ -1,5 +1,4 @@
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { parse } from "yaml";
 import { startApiServer } from "#devcluster/main";
 import { silentLog } from "#runtime/log";
@@ -40,11 +39,10 @@ async function startReal(): Promise<Target> {
     featureGates: { ListFromCacheSnapshot: false },
   });
   const administrator = administratorOf(readFileSync(plane.kubeconfig, "utf8"));
-  const etcdUrl = etcdUrlOf(plane.directory);
   return {
     name: "real",
     ...administrator,
-    compact: () => compactEtcd(etcdUrl),
+    compact: () => compactEtcd(plane.etcdUrl),
     [Symbol.asyncDispose]: () => plane[Symbol.asyncDispose](),
   };
 }
@@ -72,14 +70,6 @@ interface Kubeconfig {
   readonly users: readonly {
     readonly user: { readonly "client-certificate-data": string; readonly "client-key-data": string };
   }[];
-}
-
-/** etcd tells in its log where it listens for clients. */
-function etcdUrlOf(directory: string): string {
-  const log = readFileSync(join(directory, "log", "etcd.log"), "utf8");
-  const address = /"msg":"serving client traffic insecurely[^}]*"address":"([^"]+)"/.exec(log)?.[1];
-  if (address === undefined) throw new Error("etcd's log does not tell its address");
-  return `http://${address}`;
 }
 
 async function compactEtcd(url: string): Promise<void> {
