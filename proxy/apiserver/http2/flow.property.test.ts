@@ -12,6 +12,7 @@ import {
   requestFrame,
   type SeenFrame,
 } from "./raw-frames.ts";
+import { seededRandom } from "./seeded-random.ts";
 
 /**
  * Random answers of the API server, refusals of the proxy, cancels and window updates on one connection, between two
@@ -24,17 +25,6 @@ const seed = Number(process.env[seedName] ?? Date.now() % 1_000_000_007);
 const runs = 12;
 const answersPerRun = 40;
 const refusedPath = "//api";
-
-/** Numbers [0, 1) that a seed repeats (mulberry32). */
-function randomOf(start: number): () => number {
-  let state = start >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Answers with as many octets as `x-size` asks for, as fast as the windows that it knows of allow. */
 class Answering {
@@ -177,7 +167,7 @@ class Asking {
 
 for (let run = 0; run < runs; run++) {
   test(`http2 flow: no order of answers, refusals, cancels and updates overruns a window or stands still (property, ${seedName}=${seed}, run ${run})`, async () => {
-    const random = randomOf(seed + run);
+    const random = seededRandom(seed + run);
     await using mesh = await RawFrames.start({ clock: new FakeClock() });
     const initial = random() < 0.5 ? defaultInitialWindowSize : 1_000 + Math.floor(random() * 20_000);
     const maxFrame = random() < 0.5 ? 16_384 : 1 << 20;
