@@ -1,6 +1,6 @@
 import { acceptOf, decodeList, EventDecoder } from "./decode.ts";
 import { pathOf, queryOf, type Scope } from "./scope.ts";
-import { ask, isConnectionLoss, type Transport } from "./transport.ts";
+import { ask, isConnectionLoss, type OpenAnswer, type Transport } from "./transport.ts";
 import { Violation } from "./violation.ts";
 import type { Way, World } from "./world.ts";
 
@@ -17,8 +17,8 @@ const touched = "/api/v1/namespaces/n1/configmaps";
  * Watches by each way, side by side, that run into their timeout with a change behind their start.
  *
  * What is promised (KEP-956 "Watch Bookmarks", and API concepts): nothing about plain bookmarks. They come about once
- * a minute and some 2 s before the timeout (`cacheWatcher.nextBookmarkTime`), and are dropped when the clock is late or
- * the watcher's buffer is full. So one watch without any proves nothing, and this asks several times: whoever never
+ * a minute and some 2 s before the timeout (`cacheWatcher.nextBookmarkTime`), never tell of a version that the watch
+ * cache had when the watch began, and are dropped when the clock is late or the watcher's buffer is full. So one watch without any proves nothing, and this asks several times: whoever never
  * gets one while a direct watch beside it does is not told them. The bookmark with `k8s.io/initial-events-end`
  * (KEP-3157) is promised: `checkWatchEnd` holds each WatchList to it, and `StreamChecker` all bookmarks to their order.
  */
@@ -47,17 +47,17 @@ export async function compareBookmarks(world: World): Promise<void> {
 async function oneRound(world: World): Promise<Map<Way, boolean>> {
   using stack = new DisposableStack();
   const clients = ways.map((way) => ({ way, client: stack.use(world.connect(way)) }));
-  const starts = await Promise.all(clients.map(({ client }) => listed(world, client)));
-  // The watch cache sends no bookmark at the version that a watch began with.
-  const metadata = { name: "touched" };
-  await world.writer.send("POST", touched, { metadata });
-  await world.writer.send("DELETE", `${touched}/${metadata.name}`);
+  const opened = await Promise.all(
+    clients.map(async ({ way, client }) => ({ way, answer: await opensWatch(world, client) })),
+  );
+  // Bookmarks only tell of versions behind those that the watch cache had when the watch began.
+  await world.writer.send("POST", touched, { metadata: { name: "touched" } });
+  await world.writer.send("DELETE", `${touched}/touched`);
   const watched = await Promise.all(
-    clients.map(async ({ way, client }, index) => {
-      const from = starts[index];
-      const hasBookmark = from === undefined ? undefined : await watchedFrom(world, client, from);
-      return { way, hasBookmark };
-    }),
+    opened.map(async ({ way, answer }) => ({
+      way,
+      hasBookmark: answer && (await hasBookmark(world, answer)),
+    })),
   );
   return new Map(
     watched.flatMap(({ way, hasBookmark }) =>
@@ -66,30 +66,34 @@ async function oneRound(world: World): Promise<Map<Way, boolean>> {
   );
 }
 
-async function listed({ signal }: World, client: Transport): Promise<string | undefined> {
-  const answer = await ask(client, pathOf(scope), acceptOf.json.list, signal);
-  return answer?.status === 200 ? String(decodeList(answer.body, "json").revision) : undefined;
+/** Undefined for a list or watch that was refused or cut. */
+async function opensWatch({ signal }: World, client: Transport): Promise<OpenAnswer | undefined> {
+  const list = await ask(client, pathOf(scope), acceptOf.json.list, signal);
+  if (list?.status !== 200) return undefined;
+  const resourceVersion = String(decodeList(list.body, "json").revision);
+  const parameters = { watch: "1", allowWatchBookmarks: "true", timeoutSeconds, resourceVersion };
+  const target = `${pathOf(scope)}?${queryOf(scope, parameters)}`;
+  const answer = await unlessCut(signal, client.get(target, acceptOf.json.watch, signal));
+  if (answer === undefined || answer.status === 200) return answer;
+  answer.destroy();
+  return undefined;
 }
 
-/** Undefined for a watch that was refused or cut. */
-async function watchedFrom(
-  { signal }: World,
-  client: Transport,
-  resourceVersion: string,
-): Promise<boolean | undefined> {
-  const parameters = { watch: "1", allowWatchBookmarks: "true", timeoutSeconds, resourceVersion };
-  try {
-    const target = `${pathOf(scope)}?${queryOf(scope, parameters)}`;
-    const answer = await client.get(target, acceptOf.json.watch, signal);
-    if (answer.status !== 200) {
-      answer.destroy();
-      return undefined;
-    }
+/** Undefined for a watch that was cut. */
+function hasBookmark({ signal }: World, { body }: OpenAnswer): Promise<boolean | undefined> {
+  const read = async (): Promise<boolean> => {
     const decoder = new EventDecoder("json");
-    let hasBookmark = false;
-    for await (const chunk of answer.body)
-      for (const { type } of decoder.push(chunk)) hasBookmark ||= type === "BOOKMARK";
-    return hasBookmark;
+    let isThere = false;
+    for await (const chunk of body)
+      for (const { type } of decoder.push(chunk)) isThere ||= type === "BOOKMARK";
+    return isThere;
+  };
+  return unlessCut(signal, read());
+}
+
+async function unlessCut<T>(signal: AbortSignal, result: Promise<T>): Promise<T | undefined> {
+  try {
+    return await result;
   } catch (error) {
     if (signal.aborted || !isConnectionLoss(error)) throw error;
     return undefined;
