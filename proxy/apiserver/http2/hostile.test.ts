@@ -230,7 +230,7 @@ async function sentUntilCut(
   client.peer.socket.pause();
   let octets = 0;
   for (let n = 0; mesh.inner.counters.connectionsOpen > 0; n++) {
-    assert.ok(octets < 200 << 20, "not cut");
+    assert.ok(octets < 48 << 20, "not cut");
     const bytes = next(n);
     octets += bytes.length;
     client.send(bytes);

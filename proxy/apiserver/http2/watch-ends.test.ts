@@ -65,6 +65,24 @@ test("http2 watch end: inside a frame and an event it waits for the end of both"
   await assertExpired(pair, event);
 });
 
+test("http2 watch end: between two events, but inside a frame, it waits for a frame that ends with an event", async () => {
+  await using mesh = await RawFrames.start();
+  const pair = await mesh.connect();
+  await open(pair);
+  const [first, second] = [dataFrame(1, event + event.slice(0, 5)), dataFrame(1, event.slice(5))];
+  pair.upstream.send(first.subarray(0, -5));
+  await pair.client.peer.until(
+    () => pair.client.peer.received.endsWith(event),
+    "an event and a part of its frame",
+  );
+  await mesh.inner.proxy.switchTo(snapshotOf("team=b"), never);
+  pair.upstream.send(first.subarray(-5));
+  await settled(pair.upstream, pair.client);
+  assert.equal(pair.client.contentOf(1), event + event.slice(0, 5));
+  pair.upstream.send(second);
+  await assertExpired(pair, event + event);
+});
+
 test("http2 watch end: while another stream's frame is half through it waits behind that frame only", async () => {
   await using mesh = await RawFrames.start();
   const pair = await mesh.connect();
@@ -89,7 +107,12 @@ test("http2 watch end: before the head of its answer it waits for that; a refusa
   pair.client.send(requestFrame(1, watch), requestFrame(3, watch));
   await pair.upstream.next(FrameType.HEADERS, 3);
   await mesh.inner.proxy.switchTo(snapshotOf("team=b"), never);
-  pair.upstream.send(headersFrame(1, head), headersFrame(3, { ":status": "403" }), dataFrame(3, "no", true));
+  pair.upstream.send(
+    headersFrame(1, { ":status": "103" }),
+    headersFrame(1, head),
+    headersFrame(3, { ":status": "403" }),
+    dataFrame(3, "no", true),
+  );
   await assertExpired(pair, "");
   await eventually(() => pair.client.contentOf(3) === "no", "the refusal");
   assert.equal(mesh.inner.counters.watchesExpired, 1);
