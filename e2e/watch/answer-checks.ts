@@ -69,8 +69,8 @@ export function checkRefusal(
   const isExplained =
     timeline.hasChangedSince(from.handedOutAtMs) ||
     upheavals.hasHappenedSince(from.handedOutAtMs) ||
-    // A second watch from the very floor: in a quiet cluster nothing tells its list from one before the switch.
-    status.message.includes(`last change (${from.revision})`);
+    // From the very state that the switch found: nothing tells its list from one before the switch.
+    status.message.includes(`last change (${from.revision + 1})`);
   if (isExplained) return;
   const age = Math.round(times.headAtMs - from.handedOutAtMs);
   throw new Violation(

@@ -11,7 +11,7 @@ import {
 } from "./decode.ts";
 import type { EtcdHistory } from "./etcd-history.ts";
 import type { Random } from "./random.ts";
-import { pathOf, queryOf, type Scope, seenBy } from "./scope.ts";
+import { pathOf, queryOf, type Scope } from "./scope.ts";
 import { StreamChecker } from "./stream-checker.ts";
 import type { Tally } from "./tally.ts";
 import { isConnectionLoss, lossOf, type OpenAnswer, readAll, type Transport } from "./transport.ts";
@@ -61,6 +61,7 @@ export class Reflector {
   #handedOut: number[] = [];
   #failures = 0;
   #isExpired = false;
+  #open: StreamChecker | undefined;
   /** The last thing that happened, for a failure's report. */
   doing = "";
 
@@ -74,6 +75,11 @@ export class Reflector {
 
   get revision(): number {
     return this.#revision;
+  }
+
+  /** @throws Violation when a watch is open that should have been ended */
+  checkOpenWatch(): void {
+    this.#open?.stillOpen();
   }
 
   /** Until the signal fires. @throws Violation */
@@ -184,7 +190,7 @@ export class Reflector {
 
   /** Goes on from something that was handed out earlier, on the side: every such version must be good for it. */
   async #probe(signal: AbortSignal): Promise<void> {
-    const { scope, history, random, timeline, tally } = this.options;
+    const { random, timeline, tally } = this.options;
     const from = random.pick(this.#handedOut);
     const times = { sentAtMs: performance.now(), headAtMs: 0 };
     if (timeline.hasChangedSince(this.#listedAtMs)) return;
@@ -204,8 +210,7 @@ export class Reflector {
       return;
     }
     tally.add("probes");
-    const state = history.stateAt(scope.resource, from, seenBy(scope, timeline.current.view));
-    const checker = StreamChecker.resumed(this.#facts(times), from, state);
+    const checker = StreamChecker.from(this.#facts(times), from);
     const decoder = new EventDecoder(this.options.encoding);
     for await (const chunk of answer.body)
       for (const event of decoder.push(chunk)) if (event.type !== "ERROR") await checker.event(event);
@@ -213,7 +218,7 @@ export class Reflector {
 
   async #stream(parameters: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Next> {
     const { random, tally, encoding } = this.options;
-    const timeoutSeconds = random.between(6, 10);
+    const timeoutSeconds = random.between(6, 40);
     const times = { sentAtMs: performance.now(), headAtMs: 0 };
     const all = {
       watch: "1",
@@ -228,6 +233,7 @@ export class Reflector {
     if (answer.status !== 200) return this.#refusedWatch(answer, isInitial, signal);
     tally.add(isInitial ? "WatchLists" : "watches");
     const checker = isInitial ? StreamChecker.initial(this.#facts(times)) : await this.#resumed(times);
+    this.#open = checker;
     const run = new StreamRun(checker, isInitial ? undefined : this.#store);
     const decoder = new EventDecoder(encoding);
     const leaveAfter = random.chance(0.1) ? random.between(1, 40) : Number.POSITIVE_INFINITY;
@@ -256,6 +262,7 @@ export class Reflector {
       tally.add("watches cut");
       return run.isInitial ? "relist" : "rewatch";
     } finally {
+      this.#open = undefined;
       answer.destroy();
     }
   }

@@ -58,6 +58,7 @@ export async function run(options: RunOptions): Promise<RunResult> {
       log[log.length - 1] =
         `${count} ${step.name}: ${drawn} (${Math.round(performance.now() - startMs)} ms, ${history.newest})`;
       print(log.at(-1) ?? "");
+      for (const reflector of reflectors) reflector.checkOpenWatch();
     }
     await settle(world);
     await compareBookmarks(world);

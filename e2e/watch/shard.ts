@@ -34,7 +34,6 @@ export class Shard {
       fence: { namespaces: [...fenced] },
     });
     const ackedAtMs = performance.now();
-    const after = await this.#history.revision();
-    for (const resource of resources) this.timelines[resource].acked(ackedAtMs, after);
+    for (const resource of resources) this.timelines[resource].acked(ackedAtMs);
   }
 }

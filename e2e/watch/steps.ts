@@ -190,6 +190,7 @@ export async function settle(world: World): Promise<void> {
         const what = `has not come to the truth of ${timeline.current.name} at ${history.newest}: ${describe(paths, store(), truth)}; it is at ${revision()}, its last request was ${doing()}, ${options.transport.state}`;
         throw new Violation(name, scope.resource, what, paths);
       }
+      for (const reflector of reflectors) reflector.checkOpenWatch();
       await wait(20, undefined, { signal: world.signal });
     }
   }

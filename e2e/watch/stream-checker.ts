@@ -19,6 +19,13 @@ interface Explanation {
   readonly isSeen: IsSeen;
 }
 
+/**
+ * How long behind the ack a watch may go on under the view that it was opened under: its end waits for a place between
+ * two events and for the client to take them, and then it is cut (`watchEndMs` of the proxy, and what a busy machine
+ * needs).
+ */
+const endingMs = 8_000;
+
 type ObjectEvent = Exclude<SeenEvent, { type: "ERROR" }>;
 
 /**
@@ -42,6 +49,11 @@ export class StreamChecker {
     }));
   }
 
+  /** A watch from a version whose state nobody has kept. */
+  static from(facts: StreamFacts, revision: number): StreamChecker {
+    return new StreamChecker(facts, revision);
+  }
+
   /** A watch that goes on from where the client's store is: the store must be what the view shows there. */
   static resumed(facts: StreamFacts, from: number, store: Store): StreamChecker {
     const checker = new StreamChecker(facts, from);
@@ -54,9 +66,12 @@ export class StreamChecker {
     return new StreamChecker(facts, 0);
   }
 
-  /** The periods of the views that explain the stream so far. */
-  get periods(): ViewPeriod[] {
-    return this.#explanations.map(({ period }) => period);
+  /** While the watch is open. @throws Violation when all views that explain it have been over for too long */
+  stillOpen(): void {
+    const overMs = Math.min(...this.#explanations.map(({ period }) => performance.now() - period.endedAtMs));
+    if (overMs < endingMs) return;
+    const names = this.#explanations.map(({ period }) => period.name).join("; ");
+    this.#fail(`a watch is open though ${names} has been over for ${Math.round(overMs)} ms`, []);
   }
 
   /** One of the objects that are there already, or a change that came while they were sent. */
@@ -106,8 +121,9 @@ export class StreamChecker {
   ): string | undefined {
     const { type, object } = event;
     const isBookmark = type === "BOOKMARK";
-    if (!isBookmark && object.revision > period.endedAtRevision)
-      return `${period.name} was over at ${period.endedAtRevision}`;
+    const written = changes.at(-1)?.toldAtMs ?? 0;
+    if (!isBookmark && written > period.endedAtMs + endingMs)
+      return `${period.name} was over for ${Math.round(written - period.endedAtMs)} ms when it was written`;
     const due = changes
       .map((change) => ({ change, transition: transitionOf(change, isSeen) }))
       .filter(({ transition }) => transition !== undefined);

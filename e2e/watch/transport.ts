@@ -31,10 +31,14 @@ export interface OpenAnswer {
 
 const connectMs = 10_000;
 
-/** A client's connections: one for each request over HTTP/1.1, one for all as long as it lives over HTTP/2. */
+/**
+ * A client's connections: one for each request over HTTP/1.1, one for all as long as it lives over HTTP/2. Requests
+ * at the same moment without one make one each, and the last one is gone on with.
+ */
 export class Transport implements Disposable {
   readonly #options: TransportOptions;
   #session: ClientHttp2Session | undefined;
+  readonly #sessions = new Set<ClientHttp2Session>();
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -50,6 +54,8 @@ export class Transport implements Disposable {
     if (socket.alpnProtocol !== "h2") return getHttp1(socket, target, headers, signal);
     const session = connectHttp2("https://127.0.0.1", { createConnection: () => socket });
     this.#session = session;
+    this.#sessions.add(session);
+    session.on("close", () => this.#sessions.delete(session));
     const forget = () => {
       if (this.#session === session) this.#session = undefined;
     };
@@ -103,7 +109,7 @@ export class Transport implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#session?.destroy();
+    for (const session of this.#sessions) session.destroy();
   }
 }
 

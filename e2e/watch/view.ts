@@ -39,8 +39,6 @@ export interface ViewPeriod {
   readonly notBeforeRevision: number;
   /** From here on it is not in force any more. */
   endedAtMs: number;
-  /** What is newer than this was written after the next view had been acked. */
-  endedAtRevision: number;
 }
 
 /** Which view of one resource was in force when, as far as sending and ack of the snapshots tell. */
@@ -57,16 +55,14 @@ export class ViewTimeline {
       sentAtMs: performance.now(),
       notBeforeRevision: revision,
       endedAtMs: Number.POSITIVE_INFINITY,
-      endedAtRevision: Number.POSITIVE_INFINITY,
     });
   }
 
-  /** The last one sent is the only one in force; `revision` is etcd's, read behind the ack. */
-  acked(ackedAtMs: number, revision: number): void {
+  /** The last one sent is the only one in force. */
+  acked(ackedAtMs: number): void {
     for (const period of this.#periods.slice(0, -1)) {
       if (period.endedAtMs !== Number.POSITIVE_INFINITY) continue;
       period.endedAtMs = ackedAtMs;
-      period.endedAtRevision = revision;
     }
   }
 

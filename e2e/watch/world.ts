@@ -115,6 +115,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         });
   const [upheavals, tally] = [new Upheavals(), new Tally()];
   const shared = { history, upheavals, tally };
+  // An operator has one HTTP/2 connection for all it watches.
+  const http2Client = stack.use(connect("h2"));
   const reflectors = scopes.map((scope, index) => {
     const protocol = random.pick(["h2", "http/1.1"] as const);
     const encoding = random.pick(["json", "protobuf"] as const);
@@ -125,7 +127,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       scope,
       encoding,
       start,
-      transport: stack.use(connect(protocol)),
+      transport: protocol === "h2" ? http2Client : stack.use(connect(protocol)),
       timeline: shard.timelines[scope.resource],
       random: random.fork(),
     });
