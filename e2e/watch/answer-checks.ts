@@ -69,8 +69,7 @@ export function checkRefusal(
   const isExplained =
     timeline.hasChangedSince(from.handedOutAtMs) ||
     upheavals.hasHappenedSince(from.handedOutAtMs) ||
-    // From the very state that the switch found: nothing tells its list from one before the switch.
-    status.message.includes(`last change (${from.revision + 1})`);
+    isAtFloor(status, from.revision);
   if (isExplained) return;
   const age = Math.round(times.headAtMs - from.handedOutAtMs);
   throw new Violation(
@@ -78,6 +77,12 @@ export function checkRefusal(
     scope.resource,
     `${what}, handed out ${age} ms ago, and nothing has happened since`,
   );
+}
+
+/** Nothing tells what was read in the very state that a switch found from what was read before the switch. */
+export function isAtFloor({ message }: SeenStatus, revision: number): boolean {
+  const floor = Number(/\b(?:change|resource version) \(?(\d+)\)/.exec(message)?.[1]);
+  return floor === revision || floor === revision + 1;
 }
 
 /** A watch that was neither cut nor ended with an ERROR ends behind a whole event, and not before its initial ones. */

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { isAtFloor } from "./answer-checks.ts";
 import { acceptOf, decodeList, decodeStatus, type Encoding } from "./decode.ts";
 import type { Random } from "./random.ts";
 import { pathOf, queryOf, type Scope } from "./scope.ts";
@@ -44,12 +45,11 @@ export async function pageAcross(
   if (isChanged && next.status !== 410)
     throw new Violation(what, scope.resource, `${next.status} under ${timeline.current.name}, not 410`);
   if (!isChanged && next.status !== 200) {
-    const { message } = decodeStatus(next.body);
+    const status = decodeStatus(next.body);
     const isExplained =
-      next.status === 410 &&
-      // Nothing tells a list at the very floor from one before the switch.
-      (upheavals.hasHappenedSince(startMs) || message.includes(`resource version ${revision})`));
-    if (!isExplained) throw new Violation(what, scope.resource, `${next.status} "${message}", and no switch`);
+      next.status === 410 && (upheavals.hasHappenedSince(startMs) || isAtFloor(status, revision));
+    if (!isExplained)
+      throw new Violation(what, scope.resource, `${next.status} "${status.message}", and no switch`);
   }
   tally.add(`second pages ${isChanged ? "behind a switch" : "under the same view"} ${next.status}`);
   return `${drawn}; second page of ${scope.resource} ${next.status}`;
