@@ -1,3 +1,4 @@
+import { firstCborItem } from "./cbor.ts";
 import {
   type Fields,
   message,
@@ -10,7 +11,7 @@ import {
 } from "./protobuf.ts";
 import type { Labels } from "./view.ts";
 
-export type Encoding = "json" | "protobuf";
+export type Encoding = "json" | "protobuf" | "cbor";
 
 export const acceptOf: Record<Encoding, { readonly list: string; readonly watch: string }> = {
   json: { list: "application/json", watch: "application/json" },
@@ -18,6 +19,7 @@ export const acceptOf: Record<Encoding, { readonly list: string; readonly watch:
     list: "application/vnd.kubernetes.protobuf",
     watch: "application/vnd.kubernetes.protobuf;stream=watch",
   },
+  cbor: { list: "application/cbor", watch: "application/cbor-seq" },
 };
 
 export interface SeenObject {
@@ -44,8 +46,10 @@ export type SeenEvent =
   | { readonly type: "ERROR"; readonly status: SeenStatus };
 
 export function decodeList(body: Buffer, encoding: Encoding): SeenList {
-  if (encoding === "json") {
-    const { metadata, items } = JSON.parse(body.toString("utf8"));
+  if (encoding !== "protobuf") {
+    const text = encoding === "json" ? JSON.parse(body.toString("utf8")) : firstCborItem(body)?.value;
+    // The API server's own list.
+    const { metadata, items } = text as JsonList;
     return {
       revision: Number(metadata.resourceVersion),
       continueToken: metadata.continue ?? "",
@@ -66,6 +70,7 @@ export function decodeStatus(body: Buffer): SeenStatus {
   try {
     if (body.subarray(0, 4).toString("latin1") === "k8s\0")
       return statusFromFields(openEnvelope(body).object);
+    if (body[0] === selfDescribedCbor) return firstCborItem(body)?.value as SeenStatus;
     return JSON.parse(body.toString("utf8"));
   } catch {
     return { code: 0, reason: "", message: body.toString("utf8").slice(0, 200) };
@@ -85,9 +90,28 @@ export class EventDecoder {
     this.#rest = Buffer.concat([this.#rest, bytes]);
     const events: SeenEvent[] = [];
     for (;;) {
-      const frame = this.#encoding === "json" ? this.#line() : this.#lengthPrefixed();
-      if (frame === undefined) return events;
-      events.push(this.#encoding === "json" ? eventFromJson(frame) : eventFromFields(readFields(frame)));
+      const event = this.#next();
+      if (event === undefined) return events;
+      events.push(event);
+    }
+  }
+
+  #next(): SeenEvent | undefined {
+    switch (this.#encoding) {
+      case "json": {
+        const line = this.#line();
+        return line && eventFromJson(JSON.parse(line.toString("utf8")));
+      }
+      case "protobuf": {
+        const frame = this.#lengthPrefixed();
+        return frame && eventFromFields(readFields(frame));
+      }
+      case "cbor": {
+        const item = firstCborItem(this.#rest);
+        if (item === undefined) return undefined;
+        this.#rest = this.#rest.subarray(item.end);
+        return eventFromJson(item.value as JsonEvent);
+      }
     }
   }
 
@@ -114,8 +138,7 @@ export class EventDecoder {
   }
 }
 
-function eventFromJson(line: Buffer): SeenEvent {
-  const { type, object } = JSON.parse(line.toString("utf8"));
+function eventFromJson({ type, object }: JsonEvent): SeenEvent {
   return type === "ERROR" ? { type, status: object } : { type, object: objectFromJson(object) };
 }
 
@@ -126,6 +149,18 @@ function eventFromFields(event: Fields): SeenEvent {
   if (type === "ERROR") return { type, status: statusFromFields(object) };
   return { type, object: objectFromFields(object) };
 }
+
+/** First byte of the tag 55799 in front of each document (RFC 8949 section 3.4.6). */
+const selfDescribedCbor = 0xd9;
+
+interface JsonList {
+  readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
+  readonly items?: readonly JsonObject[] | null;
+}
+
+type JsonEvent =
+  | { readonly type: "ADDED" | "MODIFIED" | "DELETED" | "BOOKMARK"; readonly object: JsonObject }
+  | { readonly type: "ERROR"; readonly object: SeenStatus };
 
 interface JsonObject {
   readonly metadata: {

@@ -13,6 +13,7 @@ import type { EtcdHistory } from "./etcd-history.ts";
 import type { Random } from "./random.ts";
 import { pathOf, queryOf, type Scope } from "./scope.ts";
 import { StreamChecker } from "./stream-checker.ts";
+import { StreamRun } from "./stream-run.ts";
 import type { Tally } from "./tally.ts";
 import { isConnectionLoss, lossOf, type OpenAnswer, readAll, type Transport } from "./transport.ts";
 import type { Upheavals } from "./upheavals.ts";
@@ -38,7 +39,6 @@ export interface ReflectorOptions {
 
 /** Much shorter than client-go's 0.8 to 30 s: a run shall see many relists. */
 const backoffMs = { min: 20, max: 300 };
-const initialEventsEnd = "k8s.io/initial-events-end";
 const pageSize = 3;
 /** A request without an answer or a watch without a byte for this long is given up, as by a client's HTTP/2 ping. */
 const silenceMs = 15_000;
@@ -312,7 +312,7 @@ export class Reflector {
     const target = `${pathOf(scope)}?${queryOf(scope, own)}`;
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(silenceMs + 10_000)]);
     const answer = await transport.get(target, acceptOf[encoding][verb], deadline);
-    tally.add(answer.protocol);
+    tally.add(`${encoding} over ${answer.protocol}`);
     return answer;
   }
 
@@ -332,37 +332,6 @@ export class Reflector {
     const { name, scope, history, timeline, upheavals } = this.options;
     const periods = timeline.between(times.sentAtMs, times.headAtMs);
     return { reflector: name, scope, history, timeline, upheavals, times, periods };
-  }
-}
-
-/** One watch's events on their way into a store. */
-class StreamRun {
-  readonly #checker: StreamChecker;
-  store: Map<string, number>;
-  isInitial: boolean;
-  count = 0;
-
-  constructor(checker: StreamChecker, store: Map<string, number> | undefined) {
-    this.#checker = checker;
-    this.store = store ?? new Map();
-    this.isInitial = store === undefined;
-  }
-
-  /** Returns true for the bookmark that ends the initial events. */
-  async take(event: Parameters<StreamChecker["event"]>[0]): Promise<boolean> {
-    const { type, object } = event;
-    this.count++;
-    if (this.isInitial && type === "BOOKMARK") {
-      if (object.annotations[initialEventsEnd] !== "true") return false;
-      await this.#checker.synced(object.revision, this.store);
-      this.isInitial = false;
-      return true;
-    }
-    if (this.isInitial) await this.#checker.initialEvent(event);
-    else await this.#checker.event(event);
-    if (type === "DELETED") this.store.delete(object.path);
-    else if (type !== "BOOKMARK") this.store.set(object.path, object.revision);
-    return false;
   }
 }
 

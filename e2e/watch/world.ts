@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { type ControlPlane, startControlPlane } from "../cluster/control-plane.ts";
 import { ProxiedOperator } from "../proxied/proxied-operator.ts";
 import { SnapshotManager } from "../proxied/snapshot-manager.ts";
+import type { Encoding } from "./decode.ts";
 import { EtcdHistory } from "./etcd-history.ts";
 import type { Random } from "./random.ts";
 import { Reflector, type Start } from "./reflector.ts";
@@ -56,9 +57,11 @@ const starts: readonly Start[] = ["WatchList", "any version", "pages", "consiste
 export async function startWorld(options: WorldOptions): Promise<World> {
   const { servers, random } = options;
   await using stack = new AsyncDisposableStack();
+  const speaksCbor = random.chance(0.5);
   const plane = stack.use(
     await startControlPlane({
       apiServers: servers,
+      featureGates: { CBORServingAndStorage: speaksCbor },
       apiserverArgs: ["--storage-media-type=application/json"],
     }),
   );
@@ -115,11 +118,12 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         });
   const [upheavals, tally] = [new Upheavals(), new Tally()];
   const shared = { history, upheavals, tally };
+  const encodings: readonly Encoding[] = ["json", "protobuf", ...(speaksCbor ? (["cbor"] as const) : [])];
   // An operator has one HTTP/2 connection for all it watches.
   const http2Client = stack.use(connect("h2"));
   const reflectors = scopes.map((scope, index) => {
     const protocol = random.pick(["h2", "http/1.1"] as const);
-    const encoding = random.pick(["json", "protobuf"] as const);
+    const encoding = random.pick(encodings);
     const start = random.pick(starts);
     return new Reflector({
       ...shared,
