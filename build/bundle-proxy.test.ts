@@ -14,9 +14,9 @@ const bundler = fileURLToPath(new URL("bundle-proxy.ts", import.meta.url));
 test("bundle: one file that runs far from the tree, with the pod's commands and no other", async () => {
   const folder = await mkdtemp(join(tmpdir(), "ctrlmesh-bundle-"));
   try {
-    const bundle = join(folder, "proxy.mjs");
+    const bundle = join(folder, "proxy.cjs");
     await run(process.execPath, [bundler, `--outfile=${bundle}`]);
-    assert.deepEqual(await readdir(folder), ["proxy.mjs"]);
+    assert.deepEqual(await readdir(folder), ["proxy.cjs"]);
     const cli = (...argv: string[]) => run(process.execPath, [bundle, ...argv], { cwd: folder });
     assert.equal((await cli("--version")).stdout, `${version}\n`);
     assert.match((await cli("proxy", "--help")).stdout, /--apiserver-port/);

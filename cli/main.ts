@@ -61,10 +61,14 @@ async function run(argv: readonly string[]): Promise<number> {
   return await command(rest, processEnvironment());
 }
 
-try {
-  process.exitCode = await run(process.argv.slice(2));
-} catch (thrown) {
-  const error = toCtrlmeshError(thrown);
-  process.stderr.write(`ctrlmesh: ${error.code}: ${error.message}\n`);
-  process.exitCode = errorCodes[error.code].exitCode;
-}
+// No await at the top: the bundle for pods is CommonJS, which has none.
+run(process.argv.slice(2)).then(
+  (exitCode) => {
+    process.exitCode = exitCode;
+  },
+  (thrown: unknown) => {
+    const error = toCtrlmeshError(thrown);
+    process.stderr.write(`ctrlmesh: ${error.code}: ${error.message}\n`);
+    process.exitCode = errorCodes[error.code].exitCode;
+  },
+);

@@ -37,7 +37,7 @@ export class Product implements Contender, AsyncDisposable {
 
   /** Bundles it, lets it run once to have a stored snapshot, and asks which protocols it speaks. */
   static async create(bed: TestBed): Promise<Product> {
-    const bundle = bed.path("proxy.mjs");
+    const bundle = bed.path("proxy.cjs");
     const { status, stderr } = spawnSync(process.execPath, [bundler, `--outfile=${bundle}`]);
     if (status !== 0) throw new Error(`the proxy can't be bundled: ${stderr}`);
     const manager = await BenchManager.listen(bed.authority);

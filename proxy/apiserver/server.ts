@@ -3,7 +3,7 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import { CtrlmeshError } from "#api/errors";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import { cipherPreference, keepAliveInitialDelayMs } from "../http1/ciphers.ts";
+import { cipherPreference, keepAliveInitialDelayMs, loopbackGroups } from "../http1/ciphers.ts";
 import { type Protocol, type UpstreamAddress, UpstreamDialer } from "../http1/upstream.ts";
 import { WriteBatch } from "../http1/write-batch.ts";
 import type { CompiledSnapshot } from "../snapshot.ts";
@@ -178,6 +178,7 @@ class Listener implements ApiserverProxy {
         key: privateKeyPem,
         cert: certificateChainPem,
         ciphers: cipherPreference,
+        ecdhCurve: loopbackGroups,
         honorCipherOrder: true,
         minVersion: "TLSv1.2",
       });

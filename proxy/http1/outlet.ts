@@ -1,10 +1,10 @@
 import type { TLSSocket } from "node:tls";
 import type { ReadGate } from "./read-gate.ts";
-import type { WriteBatch } from "./write-batch.ts";
+import { smallBytes, type WriteBatch } from "./write-batch.ts";
 
 /** Copying fewer bytes than this byte by byte is cheaper than a call into native code. */
 const smallCopyBytes = 64;
-/** A queued write of fewer bytes is copied out of its 256 KiB gather buffer, so that a queue stays small. */
+/** A queued write of fewer bytes is copied out of its gather buffer, so that a queue stays small. */
 const compactBytes = 64 * 1024;
 
 /**
@@ -44,7 +44,7 @@ export class Outlet {
   put(bytes: Uint8Array, start: number, end: number): void {
     let at = start;
     while (at < end) {
-      const target = this.#gather();
+      const target = this.#gather(end - at);
       const count = Math.min(end - at, target.length - this.#length);
       if (count < smallCopyBytes) {
         for (let index = 0; index < count; index++) target[this.#length + index] = bytes[at + index] ?? 0;
@@ -59,7 +59,7 @@ export class Outlet {
 
   /** Appends a text of Latin-1 characters. */
   putText(text: string): void {
-    const target = this.#gather();
+    const target = this.#gather(text.length);
     if (target.length - this.#length >= text.length) {
       this.#length += target.write(text, this.#length, "latin1");
       return;
@@ -68,13 +68,21 @@ export class Outlet {
     this.put(bytes, 0, bytes.length);
   }
 
-  #gather(): Buffer {
-    if (this.#gathered === undefined) {
-      this.#gathered = this.#batch.borrow();
+  /** What is gathered into, with room for so many bytes if there can be. */
+  #gather(bytes: number): Buffer {
+    const gathered = this.#gathered;
+    if (gathered === undefined) {
       this.#length = 0;
       this.#batch.schedule(this);
+      this.#gathered = this.#batch.borrow(bytes);
+      return this.#gathered;
     }
-    return this.#gathered;
+    if (gathered.length > smallBytes || gathered.length - this.#length >= bytes) return gathered;
+    const larger = this.#batch.borrow(this.#length + bytes);
+    larger.set(gathered.subarray(0, this.#length));
+    this.#batch.giveBack(gathered);
+    this.#gathered = larger;
+    return larger;
   }
 
   /** Writes what was gathered; nothing when the socket is gone or was ended. */

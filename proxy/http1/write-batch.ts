@@ -1,7 +1,13 @@
 /** Bytes gathered before a write. Fewer and larger writes are most of what a splicing proxy can save. */
-const gatherBytes = 256 * 1024;
-/** Gather buffers kept for reuse by all connections together. */
-const keptBuffers = 12;
+const largeBytes = 256 * 1024;
+/**
+ * What is gathered at first: a request, an event, a small answer. When hundreds of watches have an event in one turn,
+ * a large buffer for each would be memory that is mapped and unmapped with each event.
+ */
+export const smallBytes = 8 * 1024;
+/** Buffers kept for reuse by all connections together. */
+const keptLarge = 12;
+const keptSmall = 64;
 
 interface Flushable {
   flush(): void;
@@ -15,7 +21,8 @@ interface Flushable {
 export class WriteBatch {
   #dirty: Flushable[] = [];
   #isScheduled = false;
-  readonly #free: Buffer[] = [];
+  readonly #large: Buffer[] = [];
+  readonly #small: Buffer[] = [];
 
   /** Flushes the outlet at the end of this turn. */
   schedule(outlet: Flushable): void {
@@ -32,12 +39,15 @@ export class WriteBatch {
     for (const outlet of dirty) outlet.flush();
   }
 
-  /** A buffer of `gatherBytes`; give it back only when nobody else can still read from it. */
-  borrow(): Buffer {
-    return this.#free.pop() ?? Buffer.allocUnsafeSlow(gatherBytes);
+  /** A buffer with room for `bytes`, or the largest there is; give it back only when nobody else reads from it. */
+  borrow(bytes: number): Buffer {
+    return bytes <= smallBytes
+      ? (this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBytes))
+      : (this.#large.pop() ?? Buffer.allocUnsafeSlow(largeBytes));
   }
 
   giveBack(buffer: Buffer): void {
-    if (this.#free.length < keptBuffers) this.#free.push(buffer);
+    const [free, kept] = buffer.length === smallBytes ? [this.#small, keptSmall] : [this.#large, keptLarge];
+    if (free.length < kept) free.push(buffer);
   }
 }
