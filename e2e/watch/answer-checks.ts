@@ -46,6 +46,9 @@ export async function checkList(
   ]);
 }
 
+/** Bad request, not found, not acceptable, unsupported media type: nothing that happens here leads to them. */
+const neverExplained = new Set([400, 404, 406, 415]);
+
 /** A 410 needs a reason: another view since the version was handed out, or an upheaval. */
 export function checkRefusal(
   { reflector, scope, timeline, upheavals, times }: AnswerFacts,
@@ -59,6 +62,7 @@ export function checkRefusal(
   },
 ): void {
   const what = `${status.code} ${status.reason} "${status.message}" to ${from.revision}`;
+  if (neverExplained.has(status.code)) throw new Violation(reflector, scope.resource, what);
   if (from.isInitial === true)
     throw new Violation(reflector, scope.resource, `${what}: a WatchList is never answered 410`);
   if (status.message.includes("the shard of this operator changed")) {

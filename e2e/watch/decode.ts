@@ -19,7 +19,7 @@ export const acceptOf: Record<Encoding, { readonly list: string; readonly watch:
     list: "application/vnd.kubernetes.protobuf",
     watch: "application/vnd.kubernetes.protobuf;stream=watch",
   },
-  cbor: { list: "application/cbor", watch: "application/cbor-seq" },
+  cbor: { list: "application/cbor", watch: "application/cbor" },
 };
 
 export interface SeenObject {

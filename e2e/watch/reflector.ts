@@ -150,12 +150,10 @@ export class Reflector {
     signal: AbortSignal,
   ): Promise<Next> {
     this.options.tally.add(`lists answered ${answer.status}`);
+    if (!isContinued || answer.status !== 410)
+      checkRefusal(this.#facts(), status, { handedOutAtMs: this.#listedAtMs, revision: this.#revision });
     // client-go's pager asks for all at once then.
-    if (answer.status === 410) {
-      this.#isExpired = isContinued || this.options.start === "any version";
-      if (!isContinued)
-        checkRefusal(this.#facts(), status, { handedOutAtMs: this.#listedAtMs, revision: this.#revision });
-    }
+    if (answer.status === 410) this.#isExpired = isContinued || this.options.start === "any version";
     await this.#waitAfter(answer, signal);
     return "relist";
   }
@@ -275,12 +273,13 @@ export class Reflector {
   async #refusedWatch(answer: OpenAnswer, isInitial: boolean, signal: AbortSignal): Promise<Next> {
     const status = decodeStatus(await readAll(answer, signal));
     this.options.tally.add(`${isInitial ? "WatchLists" : "watches"} answered ${answer.status}`);
-    if (answer.status === 410) {
-      checkRefusal(this.#facts(), status, {
-        handedOutAtMs: this.#listedAtMs,
-        revision: this.#revision,
-        isInitial,
-      });
+    const isExpired = answer.status === 410;
+    checkRefusal(this.#facts(), status, {
+      handedOutAtMs: this.#listedAtMs,
+      revision: this.#revision,
+      isInitial: isInitial && isExpired,
+    });
+    if (isExpired) {
       this.#isExpired = true;
       return "relist";
     }
