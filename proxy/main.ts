@@ -19,6 +19,7 @@ import { SnapshotIntake } from "./control/snapshot-intake.ts";
 import { ControlClient } from "./control-client.ts";
 import { DataPlane } from "./data-plane.ts";
 import { durableFiles } from "./durable-files.ts";
+import { isFirstStart } from "./first-start.ts";
 import { registerProxyMetrics } from "./metrics.ts";
 import { addReadyChecks } from "./readiness.ts";
 import { Relists } from "./relists.ts";
@@ -74,7 +75,8 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
     files: durableFiles,
     log,
   });
-  const [stored, certificate] = await Promise.all([
+  const [isFirst, stored, certificate] = await Promise.all([
+    isFirstStart(settings.stateDir),
     loadSnapshot(file, log),
     ServingCertificate.load({ stateDirectory: settings.stateDir, files: durableFiles, clock, log }),
   ]);
@@ -84,17 +86,20 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
       ...settings.upstream,
       tokenFile: settings.serviceAccountTokenFile,
       caFile: settings.upstreamCaFile,
-      signal: ended.signal,
     }),
   );
-  const floors = FloorTable.fromJSON(stored?.floors, {
+  const floorDeps = {
     read: reader.read,
     clock,
     log,
     random,
     signal: ended.signal,
     onKnown: () => intake.floorsChanged(),
-  });
+  };
+  const floors =
+    isFirst && stored === undefined
+      ? FloorTable.ofNewPod(floorDeps)
+      : FloorTable.fromJSON(stored?.floors, floorDeps);
   const intake: SnapshotIntake = new SnapshotIntake({
     compile: compileSnapshot,
     dataPlane: { switchTo: (next, superseded) => dataPlane.switchTo(next, superseded) },

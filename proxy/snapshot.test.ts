@@ -46,6 +46,23 @@ test("snapshot: the plain facts are taken over", () => {
   assert.equal(compile({ hash: HashFunction.ADDITIVE }).hash, "additive");
 });
 
+test("snapshot: the view's name changes with what is shown, and with nothing else", () => {
+  const { view } = compile();
+  const alike: SnapshotInit[] = [
+    { id: { term: 2n, revision: 7n }, epoch: 9n, grantReason: "because" },
+    { fence: { namespaces: ["gone"] } },
+    { limits: [{ groups: [""], resources: ["pods"], selector: "team=a" }] },
+  ];
+  for (const changes of alike) assert.equal(compile(changes).view, view);
+  const others: SnapshotInit[] = [
+    { limits: [{ groups: [""], resources: ["pods"], selector: "team=b" }] },
+    { limits: [{ groups: [""], resources: ["pods", "nodes"], selector: "team=a" }] },
+    { unfilteredNamespaces: ["own"] },
+    { unfilteredResources: [{ group: "", resource: "pods" }] },
+  ];
+  assert.equal(new Set([view, ...others.map((changes) => compile(changes).view)]).size, 5);
+});
+
 test("snapshot: ids are ordered by term, then by revision", () => {
   const id = (term: bigint, revision: bigint) => ({ term, revision });
   assert.ok(compareSnapshotIds(id(1n, 9n), id(2n, 1n)) < 0);

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { HashName } from "#api/bucket";
 import { bucketCount, bucketOf } from "#api/bucket";
 import { CtrlmeshError } from "#api/errors";
@@ -36,6 +37,8 @@ export interface CompiledSnapshot {
   readonly hash: HashName;
   /** Whether any namespace is fenced. */
   readonly hasFence: boolean;
+  /** Names what it shows: the same for two snapshots only if all that counts for lists and watches is the same. */
+  readonly view: string;
   limitFor(group: string, resource: string): CompiledLimit | undefined;
   /** Own and exempt namespaces: neither filtered nor fenced. */
   isUnfilteredNamespace(namespace: string): boolean;
@@ -81,11 +84,26 @@ export function compileSnapshot(message: Snapshot): CompiledSnapshot {
     grantReason: message.grantReason,
     epoch: message.epoch,
     hash,
+    view: viewOf(message, limits),
     hasFence: fence !== undefined && fence.buckets.length + fence.namespaces.length > 0,
     limitFor: limitLookup(limits, resourceSet(message.unfilteredResources)),
     isUnfilteredNamespace: (namespace) => unfilteredNamespaces.has(namespace),
     isFenced: (namespace) => !unfilteredNamespaces.has(namespace) && isFenced(namespace),
   };
+}
+
+function viewOf(
+  { unfilteredResources, unfilteredNamespaces }: Snapshot,
+  patterns: readonly LimitPattern[],
+): string {
+  const limits = patterns.map(({ groups, resources, limit }) => [
+    [...groups],
+    [...resources],
+    limit.selector,
+  ]);
+  const resources = unfilteredResources.map(({ group, resource }) => resourceKey(group, resource));
+  const text = JSON.stringify([limits, resources, unfilteredNamespaces]);
+  return createHash("sha256").update(text).digest("base64url");
 }
 
 interface LimitPattern {

@@ -4,7 +4,7 @@ import { connect, createServer, type TLSSocket } from "node:tls";
 import { queryObjects } from "node:v8";
 import { Connection } from "#proxy/apiserver/connection";
 import { Exchange } from "#proxy/apiserver/exchange";
-import type { FloorAnswer } from "#proxy/apiserver/floor";
+import type { FloorAnswer } from "#proxy/apiserver/floor-scope";
 import { Harness, requestOf } from "#proxy/apiserver/raw-harness";
 import { createIdentity } from "#proxy/http1/raw-peers";
 

@@ -40,4 +40,5 @@ export const watchEndMs = 5_000;
 /** How long the client has to read what it still has coming before its connection is cut. */
 export const lingerMs = 10_000;
 /** Why a request that waited for a floor is refused. */
-export const floorUnknown = "how new the answer must be is not known yet; it is being found out";
+export const floorUnknown =
+  "the shard of this operator has changed, and it is not known yet from which resource version on a client may go on: the API server gave no answer, or nothing was written to it since; it is being found out";

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { CtrlmeshError, type ErrorCode } from "#api/errors";
 import { createAuthority, issueCertificate } from "#runtime/x509";
 import { FloorReader } from "./floor-reader.ts";
+import type { FloorQuestion } from "./floor-scope.ts";
 
 const authority = await createAuthority({ commonName: "test", days: 1 });
 const leaf = await issueCertificate(authority, {
@@ -39,10 +40,9 @@ async function setUp(answer: Answer) {
     port: address.port,
     tokenFile,
     caFile,
-    signal: stop.signal,
   });
   return {
-    reader,
+    read: (question: FloorQuestion) => reader.read(question, stop.signal),
     stop,
     tokenFile,
     caFile,
@@ -90,11 +90,11 @@ test("floor reader: it lists one object's metadata, consistently, with the pod's
     });
     response.end(list("123"));
   });
-  assert.deepEqual(await bench.reader.read(podsOfTeamA), {
+  assert.deepEqual(await bench.read(podsOfTeamA), {
     kind: "known",
     resourceVersion: "123",
   });
-  await bench.reader.read({
+  await bench.read({
     ...podsOfTeamA,
     group: "apps",
     resource: "deployments",
@@ -118,9 +118,9 @@ test("floor reader: a token that the kubelet replaced is used from the next read
     tokens.push(request.headers.authorization);
     response.end(list("1"));
   });
-  await bench.reader.read(podsOfTeamA);
+  await bench.read(podsOfTeamA);
   await writeFile(bench.tokenFile, "second");
-  await bench.reader.read(podsOfTeamA);
+  await bench.read(podsOfTeamA);
   assert.deepEqual(tokens, ["Bearer first", "Bearer second"]);
 });
 
@@ -131,10 +131,10 @@ test("floor reader: 403 is forbidden, 404 and 405 are absent, a list without ver
     [405, { kind: "absent" }],
   ] as const) {
     await using bench = await setUp(answering(status, "{}"));
-    assert.deepEqual(await bench.reader.read(podsOfTeamA), expected);
+    assert.deepEqual(await bench.read(podsOfTeamA), expected);
   }
   await using bench = await setUp(answering(200, '{"metadata":{}}'));
-  assert.deepEqual(await bench.reader.read(podsOfTeamA), {
+  assert.deepEqual(await bench.read(podsOfTeamA), {
     kind: "known",
     resourceVersion: "",
   });
@@ -150,7 +150,7 @@ for (const [name, status, body, code] of [
 ] as const) {
   test(`floor reader: ${name} is no floor but ${code}`, async () => {
     await using bench = await setUp(answering(status, body));
-    await assertRejects(bench.reader.read(podsOfTeamA), code);
+    await assertRejects(bench.read(podsOfTeamA), code);
   });
 }
 
@@ -158,7 +158,7 @@ test("floor reader: a server of another authority is not believed", async () => 
   await using bench = await setUp(answering(200, list("1")));
   const other = await createAuthority({ commonName: "other", days: 1 });
   await writeFile(bench.caFile, other.certificatePem);
-  await assertRejects(bench.reader.read(podsOfTeamA), "UPSTREAM_UNREACHABLE");
+  await assertRejects(bench.read(podsOfTeamA), "UPSTREAM_UNREACHABLE");
 });
 
 test("floor reader: a connection cut in the answer is no floor", async () => {
@@ -166,20 +166,21 @@ test("floor reader: a connection cut in the answer is no floor", async () => {
     response.writeHead(200, { "content-length": "1000" });
     response.write('{"metadata":{"resourceVersion":"1"}}', () => request.socket.destroy());
   });
-  await assertRejects(bench.reader.read(podsOfTeamA), "UPSTREAM_UNREACHABLE");
+  await assertRejects(bench.read(podsOfTeamA), "UPSTREAM_UNREACHABLE");
 });
 
 test("floor reader: an abort ends a read that hangs", async () => {
   const arrived = Promise.withResolvers<void>();
   await using bench = await setUp(() => arrived.resolve());
-  const read = bench.reader.read(podsOfTeamA);
+  const read = bench.read(podsOfTeamA);
   await arrived.promise;
-  bench.stop.abort();
+  bench.stop.abort(new Error("too late"));
   await assertRejects(read, "UPSTREAM_UNREACHABLE");
+  await assert.rejects(read, /too late/, "and says why");
 });
 
 test("floor reader: without token nothing is sent", async () => {
   await using bench = await setUp(() => assert.fail("a request was sent"));
   await rm(bench.tokenFile);
-  await assertRejects(bench.reader.read(podsOfTeamA), "FILE_UNREADABLE");
+  await assertRejects(bench.read(podsOfTeamA), "FILE_UNREADABLE");
 });

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { Agent, request } from "node:https";
 import { CtrlmeshError } from "#api/errors";
 import { version } from "#api/version";
-import type { FloorAnswer, FloorQuestion, ReadFloor } from "./floor.ts";
+import type { FloorAnswer, FloorQuestion, ReadFloor } from "./floor-scope.ts";
 
 export interface FloorReaderOptions {
   /** Address of the API server. */
@@ -13,11 +13,10 @@ export interface FloorReaderOptions {
   readonly tokenFile: string;
   /** PEM. */
   readonly caFile: string;
-  /** Ends running reads. */
-  readonly signal: AbortSignal;
 }
 
-const timeoutMs = 10_000;
+/** A connection that carries nothing for so long is closed. */
+const idleMs = 10_000;
 /** One object's metadata; the API server stores none above 1.5 MiB. */
 const bodyLimitBytes = 4 * 1024 * 1024;
 /** At its start an operator lists all its kinds at once. */
@@ -31,7 +30,7 @@ const metadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.i
  */
 export class FloorReader implements Disposable {
   readonly #options: FloorReaderOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: connectionLimit, timeout: timeoutMs });
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: connectionLimit, timeout: idleMs });
 
   constructor(options: FloorReaderOptions) {
     this.#options = options;
@@ -41,9 +40,9 @@ export class FloorReader implements Disposable {
    * @throws FILE_UNREADABLE without token or CA, UPSTREAM_UNREACHABLE without an answer, MALFORMED_RESPONSE for
    *   one that is no list, API_REQUEST_FAILED for every status that is neither 200 nor a fact about the resource
    */
-  readonly read: ReadFloor = async (question) => {
+  readonly read: ReadFloor = async (question, signal) => {
     const path = listPath(question);
-    const { status, body } = await this.#get(path);
+    const { status, body } = await this.#get(path, signal);
     switch (status) {
       case 200:
         return { kind: "known", resourceVersion: resourceVersionOf(body, path) };
@@ -64,7 +63,7 @@ export class FloorReader implements Disposable {
     this.#agent.destroy();
   }
 
-  async #get(path: string): Promise<{ status: number; body: string }> {
+  async #get(path: string, signal: AbortSignal): Promise<{ status: number; body: string }> {
     const { host, port, tokenFile, caFile } = this.#options;
     const [token, ca] = await Promise.all([readText(tokenFile), readText(caFile)]);
     const headers = {
@@ -73,7 +72,6 @@ export class FloorReader implements Disposable {
       // In an audit log these reads stand under the operator's name.
       "user-agent": userAgent,
     };
-    const signal = AbortSignal.any([this.#options.signal, AbortSignal.timeout(timeoutMs)]);
     try {
       const response = await new Promise<IncomingMessage>((resolve, reject) => {
         request({ host, port, path, headers, ca, signal, agent: this.#agent }, resolve)
@@ -84,12 +82,18 @@ export class FloorReader implements Disposable {
     } catch (cause) {
       if (cause instanceof CtrlmeshError) throw cause;
       throw new CtrlmeshError("UPSTREAM_UNREACHABLE", {
-        what: `the API server gave no answer: ${cause instanceof Error ? cause.message : String(cause)}`,
+        what: `the API server gave no answer: ${reasonOf(cause, signal)}`,
         where: `${host}:${port}${path}`,
         cause,
       });
     }
   }
+}
+
+/** An abort's own error says only that it was one. */
+function reasonOf(cause: unknown, signal: AbortSignal): string {
+  const reason: unknown = signal.aborted ? signal.reason : cause;
+  return reason instanceof Error ? reason.message : String(reason);
 }
 
 function listPath({ group, version, resource, namespace, selector }: FloorQuestion): string {

@@ -3,35 +3,15 @@ import { parameterValue, withParameter } from "#kube/wire/query";
 import { isTrue, type RequestInfo } from "#kube/wire/request-info";
 import { continuedResourceVersion, isBelow, isDecimal, isZero } from "./resource-version.ts";
 
-/**
- * Lists that began behind a floor and whose watch has not come yet. While nothing is written at all, a list before
- * the floor and one behind it have the same resourceVersion, the floor's own: what goes on from there is of the
- * present view only if such a list accounts for it. Else it is refused, which costs a list and loses nothing.
- */
-export class ListTally {
-  #open = 0;
-
-  began(): void {
-    this.#open++;
-  }
-
-  get isEmpty(): boolean {
-    return this.#open === 0;
-  }
-
-  /** A watch goes on from the floor itself; false when no list accounts for it. */
-  spend(): boolean {
-    if (this.#open === 0) return false;
-    this.#open--;
-    return true;
-  }
-}
-
-/** What the first read after the last switch told, and what began since. */
+/** What is known of a resource since the last switch. */
 export interface Floor {
-  /** Decimal. */
+  /** Decimal. What has a lower one was handed out before. */
   readonly resourceVersion: string;
-  readonly lists: ListTally;
+  /**
+   * Set while the floor is dirty: what has exactly its resourceVersion may have been handed out before or since.
+   * Resolves, and never rejects, when it is worth asking again.
+   */
+  readonly untilMoved: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -41,20 +21,35 @@ export interface Floor {
  */
 export type FloorVerdict =
   | { readonly kind: "pass"; readonly query: string }
-  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly message: string };
+  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly message: string }
+  /** It can't be told yet; call again once `ready` resolves. */
+  | { readonly kind: "wait"; readonly ready: Promise<void> };
 
-/** Counts the lists that begin and the watches that follow them, so it is called once for each request. */
-export function applyFloor(info: RequestInfo, { resourceVersion: floor, lists }: Floor): FloorVerdict {
+/** What goes on from a dirty floor waits; what begins anew, or asks for that very state, never does. */
+export function applyFloor(info: RequestInfo, floor: Floor): FloorVerdict {
   const version = parameterValue(info.query, "resourceVersion") ?? "";
   const isWatch = info.verb === "watch";
   if (isWatch && !isTrue(parameterValue(info.query, "sendInitialEvents"))) {
-    const isOld = isResumeBelow(version, floor) || (isSame(version, floor) && !lists.spend());
-    return isOld ? resumeBelowFloor(version, floor) : pass(info.query);
+    return watchFrom(info.query, version, floor);
   }
   const token = isWatch ? "" : (parameterValue(info.query, "continue") ?? "");
-  if (token !== "") return continuedListAt(info.query, token, { resourceVersion: floor, lists });
-  lists.began();
-  return isWatch ? watchListAt(info.query, version, floor) : listAt(info.query, version, floor);
+  if (token !== "") return continuedListAt(info.query, token, floor);
+  const { resourceVersion } = floor;
+  return isWatch
+    ? watchListAt(info.query, version, resourceVersion)
+    : listAt(info.query, version, resourceVersion);
+}
+
+function watchFrom(query: string, version: string, floor: Floor): FloorVerdict {
+  if (!isDecimal(version) || isZero(version)) return pass(query);
+  if (isBelow(version, floor.resourceVersion)) return belowFloor(version, floor.resourceVersion);
+  return untilDecided(version, floor) ?? pass(query);
+}
+
+/** @param version decimal, not below the floor */
+function untilDecided(version: string, { resourceVersion, untilMoved }: Floor): FloorVerdict | undefined {
+  if (untilMoved === undefined || isBelow(resourceVersion, version)) return undefined;
+  return { kind: "wait", ready: untilMoved() };
 }
 
 /**
@@ -87,7 +82,7 @@ function watchListAt(query: string, version: string, floor: string): FloorVerdic
 
 function listAt(query: string, version: string, floor: string): FloorVerdict {
   if (!needsRaise(version, floor)) return pass(query);
-  if (isExact(query, version)) return resumeBelowFloor(version, floor);
+  if (isExact(query, version)) return belowFloor(version, floor);
   const match = parameterValue(query, "resourceVersionMatch") ?? "";
   // "Exact" of "0" and unknown words are for the API server to refuse.
   if (match !== "" && match !== "NotOlderThan") return pass(query);
@@ -95,18 +90,14 @@ function listAt(query: string, version: string, floor: string): FloorVerdict {
   return pass(match === "" ? withParameter(raised, "resourceVersionMatch", "NotOlderThan") : raised);
 }
 
-function continuedListAt(
-  query: string,
-  token: string,
-  { resourceVersion: floor, lists }: Floor,
-): FloorVerdict {
+function continuedListAt(query: string, token: string, floor: Floor): FloorVerdict {
   const version = continuedResourceVersion(token);
   if (version === undefined) return pass(query);
-  if (!isBelow(version, floor) && !(isSame(version, floor) && lists.isEmpty)) return pass(query);
+  if (!isBelow(version, floor.resourceVersion)) return untilDecided(version, floor) ?? pass(query);
   return {
     kind: "refuse",
     code: "CONTINUE_BELOW_FLOOR",
-    message: `the continue token is from before this shard's last change (resource version ${floor}): start the list anew without it`,
+    message: `the continue token may be from before this shard's last change (resource version ${floor.resourceVersion}): start the list anew without it`,
   };
 }
 
@@ -124,20 +115,11 @@ function needsRaise(version: string, floor: string): boolean {
   return isDecimal(version) && isBelow(version, floor);
 }
 
-/** A floor of zeros belongs to a resource without versions: nothing goes on from there. */
-function isSame(version: string, floor: string): boolean {
-  return isDecimal(version) && !isZero(version) && !isBelow(version, floor) && !isBelow(floor, version);
-}
-
-function isResumeBelow(version: string, floor: string): boolean {
-  return needsRaise(version, floor) && !isZero(version);
-}
-
-function resumeBelowFloor(version: string, floor: string): FloorVerdict {
+function belowFloor(version: string, floor: string): FloorVerdict {
   return {
     kind: "refuse",
     code: "RESOURCE_VERSION_BELOW_FLOOR",
-    message: `resource version ${version} is from before this shard's last change (${floor}): list again`,
+    message: `resource version ${version} may be from before this shard's last change (${floor}): list again`,
   };
 }
 

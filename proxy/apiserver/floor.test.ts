@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { parseRequestInfo } from "#kube/wire/request-info";
 import { FakeClock } from "#runtime/fake-clock";
 import { silentLog } from "#runtime/log";
-import { type FloorAnswer, type FloorState, FloorTable, type FloorTableDeps } from "./floor.ts";
+import { FloorTable } from "./floor.ts";
+import type { FloorAnswer, FloorScopeDeps, FloorState } from "./floor-scope.ts";
 
 /** A table whose reads are answered by the test, in any order. */
 class Bench {
@@ -15,7 +16,7 @@ class Bench {
     answer(answer: FloorAnswer | Error): Promise<void>;
   }[] = [];
   known = 0;
-  readonly deps: FloorTableDeps = {
+  readonly deps: FloorScopeDeps = {
     read: ({ group, version, resource, namespace, selector }) => {
       const { promise, resolve, reject } = Promise.withResolvers<FloorAnswer>();
       const scope = [group, version, resource, namespace ?? "*"].join(" ");
@@ -38,7 +39,7 @@ class Bench {
       this.known++;
     },
   };
-  readonly table = new FloorTable(this.deps);
+  readonly table = FloorTable.fromJSON(undefined, this.deps);
 
   async answer(answer: FloorAnswer | Error): Promise<void> {
     const read = this.reads.at(-1);
@@ -265,6 +266,7 @@ test("floors: what the disk holds wrongly is left out and read anew", () => {
     { floors: {} },
     { floors: [], onceLimited: {} },
     { floors: [], onceLimited: [7] },
+    { floors: [{ ...entry, isClean: "yes" }], firstView: 7 },
     { floors: [null, 7, {}, { ...entry, selector: undefined }, { ...entry, namespace: 7 }] },
     {
       floors: [
@@ -298,17 +300,112 @@ test("floors: an abort ends the retries", async () => {
   assert.equal(bench.clock.waiting, 0);
 });
 
-test("floors: lists are counted for each floor of its own, and a new floor begins with none", async () => {
+/** Whether what goes on from the floor itself may pass. */
+const isClean = (state: FloorState): boolean =>
+  state.kind === "known" && state.floor.untilMoved === undefined;
+
+async function floorOf(bench: Bench, table: FloorTable, resourceVersion = "100"): Promise<FloorState> {
+  table.stateFor(pods, "s");
+  await bench.answer(known(resourceVersion));
+  return table.stateFor(pods, "s");
+}
+
+test("floors: under the first view of a pod a floor is clean at once, for nothing older exists", async () => {
   const bench = new Bench();
-  const states = () => [pods, deployments].map((info) => bench.table.stateFor(info, "s"));
-  states();
-  for (const read of bench.reads.splice(0)) await read.answer(known("100"));
-  const isEmpty = () => states().map((state) => state.kind === "known" && state.floor.lists.isEmpty);
+  const table = FloorTable.ofNewPod(bench.deps);
+  table.enter("view a");
+  assert.equal(isClean(await floorOf(bench, table)), true);
+  assert.deepEqual(table.toJSON(), {
+    floors: [{ group: "", resource: "pods", selector: "s", resourceVersion: "100", isClean: true }],
+    onceLimited: ["/pods"],
+    firstView: "view a",
+  });
+});
+
+test("floors: from the second view on a floor is dirty, also when the first view comes back", async () => {
+  for (const views of [["b"], ["b", "a"]]) {
+    const bench = new Bench();
+    const table = FloorTable.ofNewPod(bench.deps);
+    for (const view of ["a", "a", ...views]) table.enter(view);
+    assert.equal(isClean(await floorOf(bench, table)), false);
+    assert.equal(table.toJSON().firstView, undefined);
+  }
+});
+
+test("floors: a clean floor of a resource that the change of the view leaves alone stays clean", async () => {
+  const bench = new Bench();
+  const table = FloorTable.ofNewPod(bench.deps);
+  table.enter("a");
+  await floorOf(bench, table);
+  table.hold(() => false);
+  table.enter("b");
+  table.reset(() => false);
+  assert.equal(isClean(table.stateFor(pods, "s")), true);
+});
+
+test("floors: the proxy's next process goes on with the first view, and knows another one for another", async () => {
+  const before = new Bench();
+  const table = FloorTable.ofNewPod(before.deps);
+  table.enter("a");
+  await floorOf(before, table);
+  const disk: unknown = JSON.parse(JSON.stringify(table));
+  for (const view of ["a", "b"]) {
+    const bench = new Bench();
+    const restored = FloorTable.fromJSON(disk, bench.deps);
+    restored.enter(view);
+    assert.equal(isClean(restored.stateFor(pods, "s")), true, "as it was stored");
+    restored.hold(isPods);
+    restored.reset(isPods);
+    assert.equal(isClean(await floorOf(bench, restored)), view === "a");
+  }
+});
+
+test("floors: a process that finds nothing on the disk of a pod that is not new takes each floor for dirty", async () => {
+  const bench = new Bench();
+  bench.table.enter("a");
+  assert.equal(isClean(await floorOf(bench, bench.table)), false);
+});
+
+test("floors: what is stored before the first view is in force does not say that nothing was shown", () => {
+  assert.deepEqual(FloorTable.ofNewPod(new Bench().deps).toJSON(), { floors: [] });
+});
+
+test("floors: a floor of the view before is not stored while it is held", async () => {
+  const bench = new Bench();
+  await floorOf(bench, bench.table);
+  bench.table.hold(isPods);
+  assert.deepEqual(bench.table.toJSON(), { floors: [], onceLimited: ["/pods"] });
+});
+
+test("floors: each namespace finds out for itself whether its floor was passed", async () => {
+  const bench = new Bench();
+  bench.table.stateFor(podsInX, "s");
+  await bench.answer({ kind: "forbidden" });
+  for (const info of [podsInX, podsInY]) {
+    bench.table.stateFor(info, "s");
+    await bench.answer(known("100"));
+  }
   const state = bench.table.stateFor(podsInX, "s");
-  if (state.kind === "known") state.floor.lists.began();
-  assert.deepEqual(isEmpty(), [false, true]);
-  bench.table.reset(isPods);
-  states();
-  for (const read of bench.reads.splice(0)) await read.answer(known("100"));
-  assert.deepEqual(isEmpty(), [true, true]);
+  assert.ok(state.kind === "known");
+  void state.floor.untilMoved?.();
+  await bench.clock.advance(50);
+  assert.equal(bench.scopes.at(-1), " v1 pods x");
+  await bench.answer(known("102"));
+  assert.equal(versionOf(bench.table.stateFor(podsInX, "s")), "101");
+  assert.equal(isClean(bench.table.stateFor(podsInX, "s")), true);
+  assert.equal(isClean(bench.table.stateFor(podsInY, "s")), false);
+});
+
+test("floors: what is no longer limited is held to a dirty floor too", async () => {
+  const bench = new Bench();
+  const table = FloorTable.ofNewPod(bench.deps);
+  table.enter("a");
+  await floorOf(bench, table);
+  table.hold(isPods);
+  table.enter("b");
+  table.reset(isPods);
+  table.stateForUnlimited(pods);
+  await bench.answer(known("100"));
+  const state = table.stateForUnlimited(pods);
+  assert.equal(state !== undefined && isClean(state), false);
 });

@@ -7,7 +7,8 @@ import { parseRequestInfo } from "#kube/wire/request-info";
 import { FakeClock } from "#runtime/fake-clock";
 import { silentLog } from "#runtime/log";
 import { type CompiledSnapshot, compileSnapshot } from "../snapshot.ts";
-import { type FloorAnswer, FloorTable } from "./floor.ts";
+import { FloorTable } from "./floor.ts";
+import type { FloorAnswer } from "./floor-scope.ts";
 import { type Decision, decide, type RequestFacts, type Rules } from "./pipeline.ts";
 
 const selector = "team=a";
@@ -161,6 +162,20 @@ test("pipeline: an unknown floor is read once, and the request waits", () => {
     assert.equal(outcome(decide(request("GET", "/api/v1/pods"), { ...rules, floors: table })), "wait");
   }
   assert.deepEqual(reads, ["/v1/pods"]);
+});
+
+test("pipeline: at a floor that may be older than the last change a watch and a continue token wait, a list passes", () => {
+  const { table } = floorsAt("100");
+  const token = Buffer.from('{"v":"meta.k8s.io/v1","rv":100,"start":"a"}').toString("base64url");
+  for (const [target, expected] of [
+    ["/api/v1/pods?watch=1&resourceVersion=100", "wait"],
+    [`/api/v1/pods?continue=${token}`, "wait"],
+    ["/api/v1/pods?watch=1&resourceVersion=101", undefined],
+    ["/api/v1/pods?resourceVersion=100", undefined],
+  ] as const) {
+    const decision = decide(request("GET", target), { ...rules, floors: table });
+    assert.equal(outcome(decision), expected ?? target.replace("?", "?labelSelector=team%3Da&"));
+  }
 });
 
 test("pipeline: without a snapshot everything is refused, with the time to come back", () => {

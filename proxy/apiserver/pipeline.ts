@@ -2,8 +2,9 @@ import { type ErrorCode, errorCodes, toCtrlmeshError } from "#api/errors";
 import { answerEncodingFor, type Encoding } from "#kube/wire/media-type";
 import { parseRequestInfo, type RequestInfo } from "#kube/wire/request-info";
 import type { CompiledLimit, CompiledSnapshot } from "../snapshot.ts";
-import type { FloorState, FloorTable } from "./floor.ts";
+import type { FloorTable } from "./floor.ts";
 import { applyFloor, applyUnreadableFloor, type FloorVerdict } from "./floor-rules.ts";
+import type { FloorState } from "./floor-scope.ts";
 import { andSelector } from "./shard-selector.ts";
 import { fenceRefusal, isMutation } from "./write-fence.ts";
 
@@ -46,7 +47,7 @@ export interface Refuse {
   readonly info: RequestInfo | undefined;
 }
 
-/** A floor is being read. Call decide again once `ready` resolves; bound the wait, then answer 429. */
+/** A floor is being read, or it is being found out whether it has been passed. Call decide again once `ready` resolves; bound the wait, then answer 429. */
 export interface Wait {
   readonly kind: "wait";
   readonly ready: Promise<void>;
@@ -68,7 +69,7 @@ const soonSeconds = 1;
 const grantRetrySeconds = 5;
 
 /**
- * What becomes of one request. Pure but for the floor table, which starts a read when it needs one. The stages
+ * What becomes of one request. Pure but for the floor table, which starts reads when it needs them. The stages
  * in order, each of them final when it refuses:
  *
  * 1. the request line is understood, else 400;
@@ -77,7 +78,7 @@ const grantRetrySeconds = 5;
  * 4. write fence: 403 for a write to what has moved away;
  * 5. limit: list, watch and deletecollection of a limited resource go on, all else passes as it is;
  * 6. floor: 410 or a raised resourceVersion for what would go on from another view, also of what is no longer
- *    limited;
+ *    limited; a wait while that can't be told;
  * 7. selector: the shard's is anded to the client's;
  * 8. lease names, which need the body and so come behind all refusals.
  *

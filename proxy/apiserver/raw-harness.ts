@@ -11,7 +11,8 @@ import { silentLog } from "#runtime/log";
 import { createIdentity, dialRaw, type RawIdentity, type RawPeer, RawUpstream } from "../http1/raw-peers.ts";
 import { type CompiledSnapshot, compileSnapshot } from "../snapshot.ts";
 import { createDataPlaneCounters, type DataPlaneCounters } from "./counters.ts";
-import { type FloorAnswer, FloorTable } from "./floor.ts";
+import { FloorTable } from "./floor.ts";
+import type { FloorAnswer } from "./floor-scope.ts";
 import { decide } from "./pipeline.ts";
 import { type ApiserverProxy, type ApiserverProxyOptions, createApiserverProxy } from "./server.ts";
 
@@ -74,7 +75,7 @@ export class Harness implements AsyncDisposable {
     const stop = new AbortController();
     const clock = changes.clock ?? systemClock;
     const counters = createDataPlaneCounters();
-    const floors = new FloorTable({
+    const floors = FloorTable.ofNewPod({
       read: changes.readFloor ?? (() => Promise.resolve({ kind: "known", resourceVersion: "100" })),
       clock,
       log: silentLog,

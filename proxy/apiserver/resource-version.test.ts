@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { continuedResourceVersion, isBelow, isDecimal, isZero } from "./resource-version.ts";
+import { continuedResourceVersion, isBelow, isDecimal, isZero, nextVersion } from "./resource-version.ts";
 
 test("resource version: decimal digits of any number are a version, nothing else", () => {
   for (const text of ["0", "00", "7", "18446744073709551616"]) assert.equal(isDecimal(text), true, text);
@@ -23,6 +23,11 @@ test("resource version: texts of any length compare as numbers (property)", () =
       assert.equal(isBelow("0".repeat(zerosA) + a, "0".repeat(zerosB) + b), a < b);
     }),
   );
+});
+
+test("resource version: the next one is greater by one, at any length", () => {
+  assert.equal(nextVersion("099"), "100");
+  assert.equal(nextVersion("18446744073709551615"), "18446744073709551616");
 });
 
 const token = (json: string) => Buffer.from(json).toString("base64url");

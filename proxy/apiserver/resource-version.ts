@@ -22,6 +22,11 @@ export function isZero(text: string): boolean {
   return isDecimal(text) && withoutLeadingZeros(text) === "";
 }
 
+/** The number behind a decimal one. */
+export function nextVersion(version: string): string {
+  return (BigInt(version) + 1n).toString();
+}
+
 function withoutLeadingZeros(text: string): string {
   let start = 0;
   while (text.charCodeAt(start) === 0x30) start++;

@@ -69,6 +69,7 @@ export class RunningRequests implements Disposable {
   constructor(snapshot: CompiledSnapshot | undefined, deps: RunningRequestsDeps) {
     this.#snapshot = snapshot;
     this.#deps = deps;
+    if (snapshot?.granted) deps.floors.enter(snapshot.view);
   }
 
   get snapshot(): CompiledSnapshot | undefined {
@@ -162,6 +163,7 @@ export class RunningRequests implements Disposable {
       selectorUnder(previous, group, resource) !== selectorUnder(next, group, resource);
     for (const unfinished of this.#draining.keys()) unfinished.superseded.push(isChanged);
     this.#deps.floors.hold(isChanged);
+    if (next.granted) this.#deps.floors.enter(next.view);
 
     const changed = this.all.filter((request) => this.#isOnOtherView(request, next));
     const watches = changed.filter((request) => request.isWatch);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "#runtime/fake-clock";
-import type { FloorAnswer } from "./floor.ts";
+import type { FloorAnswer } from "./floor-scope.ts";
 import { Harness, requestOf } from "./raw-harness.ts";
 
 /** Requests that wait for a floor, and what their clients send meanwhile. */

@@ -3,7 +3,7 @@ import { CtrlmeshError, toCtrlmeshError } from "#api/errors";
 import { type Snapshot, SnapshotSchema } from "#api/gen/ctrlmesh/v1/control_pb";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import type { FloorsOnDisk } from "../apiserver/floor.ts";
+import type { FloorsOnDisk } from "../apiserver/floors-on-disk.ts";
 import { type CompiledSnapshot, compareSnapshotIds, type SnapshotId } from "../snapshot.ts";
 import type { SnapshotFile } from "../snapshot-file.ts";
 
