@@ -39,6 +39,8 @@ export interface ReflectorOptions {
 
 /** Much shorter than client-go's 0.8 to 30 s: a run shall see many relists. */
 const backoffMs = { min: 20, max: 300 };
+/** At most, whatever was asked for: else most of a run were spent on waiting. */
+const retryAfterMs = 500;
 const pageSize = 3;
 /** A request without an answer or a watch without a byte for this long is given up, as by a client's HTTP/2 ping. */
 const silenceMs = 15_000;
@@ -317,7 +319,9 @@ export class Reflector {
 
   async #waitAfter({ retryAfterSeconds }: OpenAnswer, signal: AbortSignal): Promise<void> {
     if (retryAfterSeconds !== undefined)
-      await wait(retryAfterSeconds * 1000, undefined, { signal }).catch(() => undefined);
+      await wait(Math.min(retryAfterSeconds * 1000, retryAfterMs), undefined, { signal }).catch(
+        () => undefined,
+      );
     else await this.#backOff(signal);
   }
 
