@@ -3,6 +3,7 @@ import { cpSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { connect } from "node:tls";
 import { fileURLToPath } from "node:url";
+import { proxyProcess } from "../../build/proxy-process.ts";
 import { ContenderProcess, freePort, type StartTimes } from "../contender-process.ts";
 import type { TestBed } from "../test-bed.ts";
 import { BenchManager } from "./bench-manager.ts";
@@ -63,6 +64,7 @@ export class Product implements Contender, AsyncDisposable {
     const token = join(folder, "token");
     writeFileSync(token, "bench-token", { mode: 0o600 });
     const env = {
+      ...proxyProcess.environment,
       POD_NAME: "bench-0",
       POD_NAMESPACE: "own",
       POD_UID: "uid-1",
@@ -78,7 +80,7 @@ export class Product implements Contender, AsyncDisposable {
       CTRLMESH_STATE_DIR: join(folder, "state"),
     };
     const granted = this.#manager.grantNext(isFirstStart === true);
-    const argv = [process.execPath, "--max-semi-space-size=1", this.#bundle, "proxy"];
+    const argv = [process.execPath, ...proxyProcess.nodeFlags, this.#bundle, "proxy"];
     const running = await ContenderProcess.start({ argv, port, env });
     const ready = await untilReady(running, adminPort);
     await granted;
