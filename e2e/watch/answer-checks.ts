@@ -86,7 +86,7 @@ export function checkRefusal(
 /** Nothing tells what was read in the very state that a switch found from what was read before the switch. */
 export function isAtFloor({ message }: SeenStatus, revision: number): boolean {
   const floor = Number(/\b(?:change|resource version) \(?(\d+)\)/.exec(message)?.[1]);
-  return floor === revision || floor === revision + 1;
+  return floor === revision + 1;
 }
 
 /** A watch that was neither cut nor ended with an ERROR ends behind a whole event, and not before its initial ones. */

@@ -7,7 +7,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: process.env.CTRLMESH_WATCH_SEED ?? "" },
     steps: { type: "string", default: "100" },
     servers: { type: "string", default: "1" },
-    clients: { type: "string", default: "1" },
+    clients: { type: "string", default: "3" },
     minutes: { type: "string" },
     quiet: { type: "boolean", default: false },
   },

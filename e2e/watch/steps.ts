@@ -258,7 +258,11 @@ async function stopApiServer(world: World, random: Random): Promise<string> {
   const stopMs = random.between(300, 2500);
   away.add(index);
   process.kill(pid, "SIGSTOP");
-  const stopped = wait(stopMs).then(() => process.kill(pid, "SIGCONT"));
+  const stopped = wait(stopMs).then(() => {
+    if (plane.apiServerPid(index) !== pid)
+      throw new Error(`API server ${index} has ended while it was stopped`);
+    process.kill(pid, "SIGCONT");
+  });
   try {
     await wait(random.between(0, 300));
     return `${index} for ${stopMs} ms, ${await show(world, drawViews(random), [])}`;

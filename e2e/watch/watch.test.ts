@@ -22,7 +22,7 @@ for (const { seed, servers } of runs) {
     const { tally, steps, writes } = await run({
       seed,
       servers,
-      clients: 1,
+      clients: 3,
       steps: Number.POSITIVE_INFINITY,
       deadlineMs,
       print: () => undefined,
