@@ -2,12 +2,18 @@ import { ErrorCode, Flag, FrameType, Setting } from "../../http2/constants.ts";
 import { Http2ConnectionError, Http2StreamError } from "../../http2/errors.ts";
 import type { FrameListener } from "../../http2/frame-assembly.ts";
 import type { FrameHeader } from "../../http2/frame-reader.ts";
-import { rstStreamFrame, windowUpdateFrame } from "../../http2/frame-writer.ts";
+import { rstStreamFrame } from "../../http2/frame-writer.ts";
 import { type DecodedHeaders, HpackDecoder } from "../../http2/hpack-decoder.ts";
 import { encodeFields } from "../../http2/hpack-encoder.ts";
 import { checkTrailers } from "../../http2/request-fields.ts";
 import { settingsForUpstream } from "../../http2/settings.ts";
-import { giveBack, type Link, moveStreamWindows } from "./link.ts";
+import {
+  giveBack,
+  type Link,
+  moveStreamWindows,
+  tellOfConnectionWindow,
+  tellOfStreamWindow,
+} from "./link.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Decides about new requests. */
@@ -141,11 +147,11 @@ export class ClientFrames implements FrameListener {
   }
 
   #windowUpdate(streamId: number, octets: number): void {
-    const { flow, toUpstream, streams } = this.#link;
+    const { flow, streams } = this.#link;
     if (octets === 0) throw protocolError("WINDOW_UPDATE by nothing");
     if (streamId === 0) {
-      const passed = flow.extend(octets);
-      if (passed > 0) toUpstream.insert(windowUpdateFrame(0, passed));
+      flow.extend(octets);
+      tellOfConnectionWindow(this.#link);
       this.#link.windowOpened(undefined);
       return;
     }
@@ -153,8 +159,8 @@ export class ClientFrames implements FrameListener {
     const stream = streams.byId(streamId);
     if (stream === undefined) return;
     stream.window += octets;
-    if (stream.isForwarded) toUpstream.insert(windowUpdateFrame(stream.upstreamId, octets));
-    else stream.untoldWindow += octets;
+    stream.withheld.add(octets, stream.window);
+    tellOfStreamWindow(this.#link, stream);
     this.#link.windowOpened(stream);
   }
 

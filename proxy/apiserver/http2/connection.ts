@@ -194,9 +194,9 @@ export class Http2Connection
     this.streams.open(stream);
     const block = encodeFields(fieldsFor(fields, decision.target));
     this.toUpstream.insertHeaders(stream.upstreamId, stream.isRequestDone, block, 0, block.length);
-    if (stream.untoldWindow > 0) {
-      this.toUpstream.insert(windowUpdateFrame(stream.upstreamId, stream.untoldWindow));
-    }
+    // What the client gave while the request waited.
+    const octets = stream.withheld.all();
+    if (octets > 0) this.toUpstream.insert(windowUpdateFrame(stream.upstreamId, octets));
   }
 
   #wait(stream: Http2Stream, fields: RequestFields, ready: Promise<void>): void {

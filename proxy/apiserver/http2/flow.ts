@@ -1,4 +1,5 @@
 import { defaultInitialWindowSize } from "../../http2/constants.ts";
+import { WithheldUpdates } from "./withheld-updates.ts";
 
 /**
  * The client's connection window (RFC 9113 section 6.9), as the client counts it. The API server counts another one:
@@ -11,6 +12,7 @@ export class ClientFlow {
   /** What a new stream begins with. */
   initialStreamWindow = defaultInitialWindowSize;
   #own = 0;
+  readonly #withheld = new WithheldUpdates(defaultInitialWindowSize);
   #ackedInitial = defaultInitialWindowSize;
   /** What the client's SETTINGS say of new streams that are not acknowledged yet; undefined: nothing. */
   readonly #unacked: (number | undefined)[] = [];
@@ -26,16 +28,22 @@ export class ClientFlow {
     return this.#own > 0 && octets > this.window;
   }
 
-  /**
-   * The client takes more.
-   *
-   * @returns the octets that the API server is to hear of
-   */
-  extend(octets: number): number {
+  /** The client takes more. */
+  extend(octets: number): void {
     this.window += octets;
     const kept = Math.min(this.#own, octets);
     this.#own -= kept;
-    return octets - kept;
+    this.#withheld.add(octets - kept, this.#windowForUpstream);
+  }
+
+  /** Octets that the API server is to hear of now; 0: none. */
+  due(): number {
+    return this.#withheld.due(this.#windowForUpstream);
+  }
+
+  /** What the API server may count on, once it has heard of everything. */
+  get #windowForUpstream(): number {
+    return this.window + this.#own;
   }
 
   /**

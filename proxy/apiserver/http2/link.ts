@@ -34,3 +34,16 @@ export function moveStreamWindows(link: Link, difference: number): void {
     if (difference > 0) link.windowOpened(stream);
   }
 }
+
+/** Tells the API server of what the client gave of its connection window, when it is time to. */
+export function tellOfConnectionWindow({ flow, toUpstream }: Link): void {
+  const octets = flow.due();
+  if (octets > 0) toUpstream.insert(windowUpdateFrame(0, octets));
+}
+
+/** The same for the window of one stream. */
+export function tellOfStreamWindow({ toUpstream }: Link, stream: Http2Stream): void {
+  if (!stream.isForwarded) return;
+  const octets = stream.withheld.due(stream.window);
+  if (octets > 0) toUpstream.insert(windowUpdateFrame(stream.upstreamId, octets));
+}

@@ -1,5 +1,6 @@
 import type { Exchange, ExchangeConnection } from "../exchange.ts";
 import type { RequestFacts } from "../pipeline.ts";
+import { WithheldUpdates } from "./withheld-updates.ts";
 
 /** What a stream asks of the connection that it is part of. */
 export interface StreamOwner {
@@ -25,8 +26,8 @@ export class Http2Stream implements ExchangeConnection {
   isResponseDone = false;
   /** Octets of DATA that the client still takes on it. */
   window: number;
-  /** Octets of it that the API server has to be told of with the request: the client gave them while it waited. */
-  untoldWindow = 0;
+  /** What of it the API server was not told of. */
+  readonly withheld: WithheldUpdates;
   /** Runs for one purpose at a time: the wait for a floor, the end of a watch. */
   timer: Disposable | undefined;
 
@@ -39,6 +40,7 @@ export class Http2Stream implements ExchangeConnection {
     this.request = request;
     this.isRequestDone = facts.isRequestDone;
     this.window = facts.window;
+    this.withheld = new WithheldUpdates(facts.window);
     this.#owner = facts.owner;
   }
 

@@ -5,7 +5,13 @@ import type { FrameHeader } from "../../http2/frame-reader.ts";
 import { rstStreamFrame, windowUpdateFrame } from "../../http2/frame-writer.ts";
 import { settingsForClient } from "../../http2/settings.ts";
 import { AnswerHeads } from "./answer-head.ts";
-import { giveBack, type Link, moveStreamWindows } from "./link.ts";
+import {
+  giveBack,
+  type Link,
+  moveStreamWindows,
+  tellOfConnectionWindow,
+  tellOfStreamWindow,
+} from "./link.ts";
 import type { Http2Stream } from "./stream.ts";
 
 /** Is told of what concerns the whole connection, or a watch. */
@@ -56,6 +62,8 @@ export class UpstreamFrames implements FrameListener {
     }
     flow.window -= length;
     stream.window -= length;
+    tellOfConnectionWindow(this.#link);
+    tellOfStreamWindow(this.#link, stream);
     toClient.beginData(length, flags, stream.id);
   }
 
