@@ -37,7 +37,7 @@ export class Watcher {
 
   /** Until `end`; never rejects. */
   async run(): Promise<void> {
-    const { views, tally, resource, isWatchList } = this.#deps;
+    const { views, tally, resource, isWatchList, channel } = this.#deps;
     while (!this.#ended) {
       const startMs = performance.now();
       this.#isCut = false;
@@ -48,7 +48,7 @@ export class Watcher {
         const reason = error instanceof Error ? error.message : String(error);
         const isExpected = this.#ended || this.#isCut || error instanceof Postponed;
         if (!isExpected && !views.isOutage(startMs, performance.now()))
-          tally.violation(`watch of ${resource}: ${reason}`);
+          tally.violation(`watch of ${resource} over ${channel.protocol}: ${reason}`);
         this.#resourceVersion = "";
         if (!this.#ended) await wait(retryMs);
       }
