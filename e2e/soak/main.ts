@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { judge, sentenceOf } from "./judge.ts";
@@ -14,6 +14,7 @@ const planned = /^(restart|control stream|manager)/;
 
 async function run(options: SoakOptions): Promise<number> {
   const startedAt = new Date().toISOString();
+  const commit = commitNow();
   console.log(`soak of ${options.minutes} minutes, seed ${options.seed}`);
   // What was started has to be ended: the control plane would outlive this process.
   const interrupted = new AbortController();
@@ -21,7 +22,7 @@ async function run(options: SoakOptions): Promise<number> {
   const outcome = await Soak.run(options, interrupted.signal);
   const record: SoakRecord = {
     startedAt,
-    commit: commitNow(),
+    commit,
     node: process.version,
     command: `node e2e/soak/main.ts ${process.argv.slice(2).join(" ")}`,
     seed: options.seed,
@@ -68,8 +69,13 @@ function render(record: SoakRecord): void {
   writeFileSync(page, withFigures(readFileSync(page, "utf8"), record));
 }
 
+/** Of the record; a copy of the tree without its history has none. */
 function commitNow(): string {
-  return execFileSync("git", ["rev-parse", "HEAD"], { cwd: import.meta.dirname, encoding: "utf8" }).trim();
+  const { status, stdout } = spawnSync("git", ["rev-parse", "HEAD"], {
+    cwd: import.meta.dirname,
+    encoding: "utf8",
+  });
+  return status === 0 ? stdout.trim() : "unknown";
 }
 
 async function main(): Promise<number> {
