@@ -23,6 +23,7 @@ import { connectTimeoutMs, pingIntervalMs, pingTimeoutMs } from "./control/grpc-
 import { SnapshotIntake } from "./control/snapshot-intake.ts";
 import { ControlClient, reconnectMinMs } from "./control-client.ts";
 import { type DurableFiles, durableFiles } from "./durable-files.ts";
+import { RawUpstream } from "./http1/raw-peers.ts";
 import { type CompiledSnapshot, compileSnapshot } from "./snapshot.ts";
 import { SnapshotFile } from "./snapshot-file.ts";
 
@@ -397,6 +398,33 @@ test("control client: a peer that accepts and never speaks is given up after the
   }
   for (const socket of sockets) socket.destroy();
   await new Promise((resolve) => silent.close(resolve));
+});
+
+test("control client: a manager that breaks HTTP/2 costs the stream, and the next one works", async () => {
+  const clock = new FakeClock();
+  const authority = await createAuthority({ commonName: "mesh", days: 10 });
+  const leaf = {
+    commonName: "manager",
+    dnsNames: [fakeManagerName],
+    ipAddresses: [],
+    usage: "server",
+  } as const;
+  const { certificatePem, privateKeyPem = "" } = await issueCertificate(authority, { ...leaf, days: 5 });
+  const identity = { caPem: authority.certificatePem, certificatePem, privateKeyPem };
+  const broken = await RawUpstream.start(identity, ["h2"]);
+  const { port } = broken;
+  await using proxy = await proxyOf({ manager: { address: { host: "127.0.0.1", port }, authority }, clock });
+  proxy.start();
+  const peer = await broken.accept();
+  await peer.until(() => peer.receivedBytes > 0, "the request");
+  peer.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+  await until("the reason", () => proxy.reasons().length === 1);
+  assert.equal(proxy.client.failure?.code, "CONTROL_STREAM_FAILED");
+  await broken[Symbol.asyncDispose]();
+  await using manager = await FakeManager.listen({ authority, port });
+  await until("the back-off", () => clock.waiting === 1);
+  await clock.advance(10_000);
+  await (await manager.nextStream()).next("hello");
 });
 
 test("control client: a manager that stops answering, as a stopped process does, is found dead by PING", async () => {

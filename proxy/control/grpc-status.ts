@@ -1,5 +1,5 @@
-import type { IncomingHttpHeaders } from "node:http2";
 import { CtrlmeshError, type ErrorCode, errorCodes, type CtrlmeshError as Failure } from "#api/errors";
+import type { Fields } from "./response-frames.ts";
 
 /** gRPC status codes that mean the same as one of ours (grpc/doc/statuscodes.md). */
 const codeByStatus: Readonly<Record<string, ErrorCode>> = {
@@ -33,16 +33,16 @@ export const codeTrailer = "ctrlmesh-code";
  * Why the manager ended the stream, from the trailers (or from the headers of an answer without a body); undefined
  * when it ended it in order.
  */
-export function failureOf(trailers: IncomingHttpHeaders): Failure | undefined {
-  const status = textOf(trailers["grpc-status"]);
+export function failureOf(trailers: Fields): Failure | undefined {
+  const status = trailers.get("grpc-status");
   if (status === "0") return undefined;
   if (status === undefined) {
     return new CtrlmeshError("CONTROL_STREAM_FAILED", {
       what: "the manager ended the stream without a gRPC status",
     });
   }
-  const what = decodeMessage(textOf(trailers["grpc-message"])) || "the manager gave no reason";
-  const own = textOf(trailers[codeTrailer]);
+  const what = decodeMessage(trailers.get("grpc-message")) || "the manager gave no reason";
+  const own = trailers.get(codeTrailer);
   const code =
     own !== undefined && isErrorCode(own) ? own : (codeByStatus[status] ?? "CONTROL_STREAM_FAILED");
   return new CtrlmeshError(code, { what: `${nameByStatus[status] ?? `gRPC status ${status}`}: ${what}` });
@@ -50,10 +50,6 @@ export function failureOf(trailers: IncomingHttpHeaders): Failure | undefined {
 
 function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(errorCodes, text);
-}
-
-function textOf(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
 }
 
 /** Percent-decoding of grpc-message; what is no valid encoding stays as it is (gRPC over HTTP/2, "Status-Message"). */

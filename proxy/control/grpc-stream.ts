@@ -1,17 +1,12 @@
-import {
-  type ClientHttp2Session,
-  type ClientHttp2Stream,
-  connect,
-  constants,
-  type IncomingHttpHeaders,
-  type IncomingHttpStatusHeader,
-} from "node:http2";
 import { connect as connectTls } from "node:tls";
 import { CtrlmeshError, toCtrlmeshError } from "#api/errors";
 import type { Clock } from "#runtime/clock";
 import { type HostAndPort, printAddress } from "#runtime/setting-types";
+import { HeaderField } from "../http2/hpack-field.ts";
 import { FrameReader, frameOf } from "./grpc-frames.ts";
 import { failureOf } from "./grpc-status.ts";
+import { Http2Stream } from "./http2-stream.ts";
+import type { Fields } from "./response-frames.ts";
 
 interface GrpcStreamOptions {
   readonly address: HostAndPort;
@@ -43,52 +38,55 @@ const unsentLimitBytes = 1024 * 1024;
 export class GrpcStream implements AsyncDisposable {
   /** Resolves with the reason when the stream is over; undefined when the server ended it in order. Never rejects. */
   readonly ended: Promise<CtrlmeshError | undefined>;
-  readonly #session: ClientHttp2Session;
+  readonly #stream: Http2Stream;
   readonly #options: GrpcStreamOptions;
   readonly #reader = new FrameReader();
-  #stream: ClientHttp2Stream | undefined;
   #failure: CtrlmeshError | undefined;
-  #trailers: IncomingHttpHeaders | undefined;
-  #finish: () => void = () => {};
+  #trailers: Fields = new Map();
   #timer: Disposable;
   #isOver = false;
 
+  /** @throws what Node says of trusted certificates that are none */
   constructor(options: GrpcStreamOptions) {
     this.#options = options;
     const { address, serverName, trustedCertificates, clock } = options;
-    this.#session = connect(`https://${printAddress(address)}`, {
-      // The server name is no address, hence a TLS connection of our own: `connect` would derive it from the URL.
-      createConnection: () =>
-        connectTls({
-          host: address.host,
-          port: address.port,
-          servername: serverName,
-          ca: trustedCertificates,
-          minVersion: "TLSv1.3",
-          ALPNProtocols: ["h2"],
-        }),
+    const socket = connectTls({
+      host: address.host,
+      port: address.port,
+      // The server name is no address.
+      servername: serverName,
+      ca: trustedCertificates,
+      minVersion: "TLSv1.3",
+      ALPNProtocols: ["h2"],
     });
-    this.ended = new Promise((resolve) => {
-      this.#finish = () => resolve(this.#failure);
-    });
+    const { promise, resolve } = Promise.withResolvers<CtrlmeshError | undefined>();
+    this.ended = promise;
     this.#timer = clock.timer(connectTimeoutMs, () =>
       this.#fail(`no connection within ${connectTimeoutMs} ms`),
     );
-    this.#session.once("remoteSettings", () => this.#keepAlive());
-    this.#session.on("error", (error) => this.#end(this.#failed(error)));
-    this.#session.on("goaway", (code) => {
-      if (code !== constants.NGHTTP2_NO_ERROR) this.#fail(`the server sent GOAWAY with code ${code}`);
+    this.#stream = new Http2Stream({
+      socket,
+      fields: requestFields(options),
+      clock,
+      listener: {
+        opened: () => this.#keepAlive(),
+        head: (fields) => this.#checkHead(fields),
+        content: (bytes) => this.#take(bytes),
+        trailers: (fields) => {
+          this.#trailers = fields;
+        },
+        ended: () => this.#endInOrder(),
+        pingAnswered: () => this.#keepAlive(),
+        failed: (error) => this.#end(this.#failed(error)),
+        closed: () => resolve(this.#failure),
+      },
     });
-    this.#session.once("close", () => this.#close());
-    this.#open();
   }
 
   /** Queues one message. Ignored once the stream is over: whoever sends learns it from `ended`. */
   send(message: Uint8Array): void {
-    const stream = this.#stream;
-    if (stream === undefined || stream.destroyed || !stream.writable) return;
-    stream.write(frameOf(message));
-    if (stream.writableLength > unsentLimitBytes) this.#fail("the server does not read");
+    this.#stream.send(frameOf(message));
+    if (this.#stream.unsentBytes > unsentLimitBytes) this.#fail("the server does not read");
   }
 
   /** Ends the stream from this side. */
@@ -97,44 +95,19 @@ export class GrpcStream implements AsyncDisposable {
     await this.ended;
   }
 
-  #open(): void {
-    const { path, authorization, userAgent } = this.#options;
-    const stream = this.#session.request(
-      {
-        ":method": "POST",
-        ":path": path,
-        "content-type": "application/grpc+proto",
-        te: "trailers",
-        "grpc-accept-encoding": "identity",
-        "user-agent": userAgent,
-        authorization,
-      },
-      { endStream: false },
-    );
-    this.#stream = stream;
-    stream.on("response", (headers) => this.#checkResponse(headers));
-    stream.on("trailers", (trailers) => {
-      this.#trailers = trailers;
-    });
-    stream.on("data", (chunk: Buffer) => this.#take(chunk));
-    stream.on("end", () => this.#endInOrder());
-    stream.on("error", (error) => this.#end(this.#failed(error)));
-    stream.on("close", () => this.#endInOrder());
-  }
-
-  #checkResponse(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {
-    const status = headers[":status"];
-    const type = headers["content-type"] ?? "";
-    if (headers["grpc-status"] !== undefined) this.#trailers = headers;
-    else if (status !== 200) this.#fail(`HTTP status ${status} instead of a gRPC answer`);
+  #checkHead(fields: Fields): void {
+    const status = fields.get(":status");
+    const type = fields.get("content-type") ?? "";
+    if (fields.has("grpc-status")) this.#trailers = fields;
+    else if (status !== "200") this.#fail(`HTTP status ${status} instead of a gRPC answer`);
     else if (!/^application\/grpc(?:\+proto)?(?:;|$)/.test(type))
       this.#fail(`content type ${type} is no gRPC`);
   }
 
-  #take(chunk: Buffer): void {
+  #take(bytes: Buffer): void {
     try {
-      for (const message of this.#reader.push(chunk)) {
-        if (this.#session.destroyed) return;
+      for (const message of this.#reader.push(bytes)) {
+        if (this.#isOver) return;
         this.#options.onMessage(message);
       }
     } catch (error) {
@@ -144,7 +117,7 @@ export class GrpcStream implements AsyncDisposable {
 
   #endInOrder(): void {
     if (this.#reader.isInsideMessage) this.#fail("the stream ended inside a message");
-    else this.#end(failureOf(this.#trailers ?? {}));
+    else this.#end(failureOf(this.#trailers));
   }
 
   #keepAlive(): void {
@@ -154,10 +127,7 @@ export class GrpcStream implements AsyncDisposable {
       this.#timer = clock.timer(pingTimeoutMs, () =>
         this.#fail(`no answer to a PING within ${pingTimeoutMs} ms`),
       );
-      if (this.#session.destroyed) return;
-      this.#session.ping((error) => {
-        if (error === null) this.#keepAlive();
-      });
+      this.#stream.ping();
     });
   }
 
@@ -167,10 +137,11 @@ export class GrpcStream implements AsyncDisposable {
     );
   }
 
-  #failed(cause: Error): CtrlmeshError {
-    if (cause instanceof CtrlmeshError) return cause;
+  #failed(cause: Error & { readonly code?: unknown }): CtrlmeshError {
     const where = printAddress(this.#options.address);
-    return new CtrlmeshError("CONTROL_STREAM_FAILED", { what: cause.message, where, cause });
+    // Several refused addresses of one name are an error without a message.
+    const what = cause.message || String(cause.code);
+    return new CtrlmeshError("CONTROL_STREAM_FAILED", { what, where, cause });
   }
 
   /** The first reason counts: what follows is only its echo from the lower layers. */
@@ -179,13 +150,20 @@ export class GrpcStream implements AsyncDisposable {
     this.#isOver = true;
     this.#failure = failure;
     this.#timer[Symbol.dispose]();
-    // CANCEL tells a server that still runs that nobody listens any more; a dead connection ignores it.
-    this.#stream?.close(constants.NGHTTP2_CANCEL);
-    this.#session.destroy();
+    this.#stream.close();
   }
+}
 
-  #close(): void {
-    this.#end(this.#failed(new Error("the connection was closed")));
-    this.#finish();
-  }
+function requestFields({ address, path, authorization, userAgent }: GrpcStreamOptions): HeaderField[] {
+  return [
+    new HeaderField(":method", "POST"),
+    new HeaderField(":authority", printAddress(address)),
+    new HeaderField(":scheme", "https"),
+    new HeaderField(":path", path),
+    new HeaderField("content-type", "application/grpc+proto"),
+    new HeaderField("te", "trailers"),
+    new HeaderField("grpc-accept-encoding", "identity"),
+    new HeaderField("user-agent", userAgent),
+    new HeaderField("authorization", authorization, true),
+  ];
 }
