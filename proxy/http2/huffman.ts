@@ -60,6 +60,9 @@ const steps = new Uint32Array(256 * 16);
 /** 1 for the states in which a string may end: up to seven bits, all ones, behind the last octet (section 5.2). */
 const isEnd = new Uint8Array(256);
 
+/** Both are filled at the first coded string: it takes milliseconds, which the start of a proxy is not to wait for. */
+let isFilled = false;
+
 /** Children of the inner places of the code's tree; a leaf is `leafBase` + symbol. */
 const leafBase = 1 << 10;
 
@@ -90,7 +93,8 @@ function stepFrom(tree: readonly (readonly [number, number])[], state: number, n
   return emitted | (at << nextStateShift);
 }
 
-function buildSteps(): void {
+function fill(): void {
+  isFilled = true;
   const tree = buildTree();
   for (let state = 0; state < tree.length; state++) {
     for (let nibble = 0; nibble < 16; nibble++) steps[state * 16 + nibble] = stepFrom(tree, state, nibble);
@@ -100,8 +104,6 @@ function buildSteps(): void {
     state = tree[state]?.[1] ?? 0;
   }
 }
-
-buildSteps();
 
 /** Most octets that `length` octets can decode to: the shortest code has five bits. One is kept spare. */
 export function decodedCapacity(length: number): number {
@@ -115,6 +117,7 @@ export function decodedCapacity(length: number): number {
  * seven bits or not all ones (RFC 7541 section 5.2)
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number, target: Uint8Array): number {
+  if (!isFilled) fill();
   let state = 0;
   let count = 0;
   for (let at = start; at < end; at++) {
