@@ -23,9 +23,9 @@ import { connectTimeoutMs, pingIntervalMs, pingTimeoutMs } from "./control/grpc-
 import { SnapshotIntake } from "./control/snapshot-intake.ts";
 import { ControlClient, reconnectMinMs } from "./control-client.ts";
 import { type DurableFiles, durableFiles } from "./durable-files.ts";
-import { RawUpstream } from "./http1/raw-peers.ts";
 import { type CompiledSnapshot, compileSnapshot } from "./snapshot.ts";
 import { SnapshotFile } from "./snapshot-file.ts";
+import { RawUpstream } from "./transport/raw-peers.ts";
 
 interface Given {
   readonly manager: { readonly address: { host: string; port: number }; readonly authority: Authority };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Harness, requestOf } from "#proxy/apiserver/raw-harness";
-import { eventually, type RawPeer } from "#proxy/http1/raw-peers";
+import { eventually, type RawPeer } from "#proxy/transport/raw-peers";
 import { leniencies } from "../fuzz/http1/leniencies.ts";
 
 /** Clients that misbehave, around the real proxy. */

@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { queryObjects } from "node:v8";
-import { Connection } from "#proxy/apiserver/connection";
+import { Http1Connection } from "#proxy/apiserver/http1/connection";
 import { Exchange } from "#proxy/apiserver/exchange";
 import type { FloorAnswer } from "#proxy/apiserver/floor-scope";
 import { Harness, requestOf } from "#proxy/apiserver/raw-harness";
-import { createIdentity } from "#proxy/http1/raw-peers";
+import { createIdentity } from "#proxy/transport/raw-peers";
 
 /**
  * `node --expose-gc e2e/peers/leak-run.ts N`: opens N connections to the proxy, cuts each at one of the stages,
@@ -187,7 +187,7 @@ async function remains(): Promise<Remains> {
   const isQuiet = (): boolean =>
     upstream.sockets === 0 &&
     !process.getActiveResourcesInfo().includes("TCPSocketWrap") &&
-    queryObjects(Connection, { format: "count" }) === 0;
+    queryObjects(Http1Connection, { format: "count" }) === 0;
   while (!isQuiet() && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
   // A few turns, for what is closed but not let go yet.
   for (let turn = 0; turn < 5; turn++) {
@@ -198,7 +198,7 @@ async function remains(): Promise<Remains> {
   for (const name of process.getActiveResourcesInfo()) resources[name] = (resources[name] ?? 0) + 1;
   return {
     objects: {
-      connections: queryObjects(Connection, { format: "count" }),
+      connections: queryObjects(Http1Connection, { format: "count" }),
       exchanges: queryObjects(Exchange, { format: "count" }),
     },
     heapBytes: process.memoryUsage().heapUsed,

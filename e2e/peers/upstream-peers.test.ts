@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Harness, requestOf } from "#proxy/apiserver/raw-harness";
-import { dialRaw, type RawPeer, RawWire } from "#proxy/http1/raw-peers";
+import { dialRaw, type RawPeer, RawWire } from "#proxy/transport/raw-peers";
 
 /** API servers that misbehave, around the real proxy. */
 

@@ -1,8 +1,8 @@
 import type { TLSSocket } from "node:tls";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import type { UpstreamDialer } from "../http1/upstream.ts";
-import type { WriteBatch } from "../http1/write-batch.ts";
+import type { UpstreamDialer } from "../transport/upstream.ts";
+import type { WriteBatch } from "../transport/write-batch.ts";
 import type { DataPlaneCounters } from "./counters.ts";
 import type { Decision, RequestFacts, Rules } from "./pipeline.ts";
 import type { RunningRequests } from "./running-requests.ts";

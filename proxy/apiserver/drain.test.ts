@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "#runtime/fake-clock";
-import { eventually } from "../http1/raw-peers.ts";
+import { eventually } from "../transport/raw-peers.ts";
 import { Harness, requestOf } from "./raw-harness.ts";
 
 const watchHead = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";

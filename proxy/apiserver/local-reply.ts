@@ -1,7 +1,7 @@
 import { STATUS_CODES } from "node:http";
 import { contentTypes, encodingFor } from "#kube/wire/media-type";
 import { encodeStatus, type KubernetesStatus } from "#kube/wire/status";
-import type { Outlet } from "../http1/outlet.ts";
+import type { Outlet } from "../transport/outlet.ts";
 
 /** An answer of the proxy's own, before any protocol's framing. */
 export interface LocalReply {

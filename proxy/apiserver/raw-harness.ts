@@ -8,8 +8,14 @@ import {
 } from "#api/gen/ctrlmesh/v1/control_pb";
 import { type Clock, systemClock } from "#runtime/clock";
 import { silentLog } from "#runtime/log";
-import { createIdentity, dialRaw, type RawIdentity, type RawPeer, RawUpstream } from "../http1/raw-peers.ts";
 import { type CompiledSnapshot, compileSnapshot } from "../snapshot.ts";
+import {
+  createIdentity,
+  dialRaw,
+  type RawIdentity,
+  type RawPeer,
+  RawUpstream,
+} from "../transport/raw-peers.ts";
 import { createDataPlaneCounters, type DataPlaneCounters } from "./counters.ts";
 import { FloorTable } from "./floor.ts";
 import type { FloorAnswer } from "./floor-scope.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { create } from "@bufbuild/protobuf";
 import { FenceSchema, GroupResourceSchema } from "#api/gen/ctrlmesh/v1/control_pb";
 import { FakeClock } from "#runtime/fake-clock";
-import type { RawPeer } from "../http1/raw-peers.ts";
+import type { RawPeer } from "../transport/raw-peers.ts";
 import { Harness, requestOf, snapshotOf } from "./raw-harness.ts";
 
 const list = "/api/v1/configmaps";

@@ -11,7 +11,7 @@ import {
   type RawPeer,
   RawUpstream,
   RawWire,
-} from "../http1/raw-peers.ts";
+} from "../transport/raw-peers.ts";
 import { Harness, requestOf } from "./raw-harness.ts";
 
 const list = "/api/v1/configmaps";

@@ -3,14 +3,14 @@ import { createServer, type Server, type TLSSocket } from "node:tls";
 import { CtrlmeshError } from "#api/errors";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import { cipherPreference, keepAliveInitialDelayMs, loopbackGroups } from "../http1/ciphers.ts";
-import { type Protocol, type UpstreamAddress, UpstreamDialer } from "../http1/upstream.ts";
-import { WriteBatch } from "../http1/write-batch.ts";
 import type { CompiledSnapshot } from "../snapshot.ts";
+import { cipherPreference, keepAliveInitialDelayMs, loopbackGroups } from "../transport/ciphers.ts";
+import { type Protocol, type UpstreamAddress, UpstreamDialer } from "../transport/upstream.ts";
+import { WriteBatch } from "../transport/write-batch.ts";
 import type { ClientConnection, ConnectionDeps } from "./client-connection.ts";
-import { Connection } from "./connection.ts";
 import type { DataPlaneCounters } from "./counters.ts";
 import type { FloorTable } from "./floor.ts";
+import { Http1Connection } from "./http1/connection.ts";
 import { Http2Connection } from "./http2/connection.ts";
 import type { Decision, RequestFacts, Rules } from "./pipeline.ts";
 import { RunningRequests, type SwitchOutcome } from "./running-requests.ts";
@@ -224,7 +224,7 @@ class Listener implements ApiserverProxy {
       },
     };
     const connection: ClientConnection =
-      client.alpnProtocol === "h2" ? new Http2Connection(deps) : new Connection(deps);
+      client.alpnProtocol === "h2" ? new Http2Connection(deps) : new Http1Connection(deps);
     this.#connections.add(connection);
     if (this.#draining) connection.closeIfIdle();
   }

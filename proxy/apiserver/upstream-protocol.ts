@@ -2,7 +2,7 @@ import { toCtrlmeshError } from "#api/errors";
 import { Backoff } from "#runtime/backoff";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import type { Protocol } from "../http1/upstream.ts";
+import type { Protocol } from "../transport/upstream.ts";
 
 export interface UpstreamProtocolDeps {
   /** One handshake with the API server that offers both protocols. @throws UPSTREAM_UNREACHABLE */

@@ -1,7 +1,7 @@
 import { type Encoding, encodingOfContentType } from "#kube/wire/media-type";
 import type { KubernetesStatus } from "#kube/wire/status";
 import { encodeWatchError, WatchFrames } from "#kube/wire/watch-frames";
-import type { Outlet } from "../http1/outlet.ts";
+import type { Outlet } from "../transport/outlet.ts";
 
 /** What an answer's head tells about its body. */
 export interface AnswerHead {

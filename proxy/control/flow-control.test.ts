@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { dataFrame, type FramePeer, frameOf, headersFrame } from "../apiserver/http2/raw-frames.ts";
 import { seededRandom } from "../apiserver/http2/seeded-random.ts";
-import { eventually } from "../http1/raw-peers.ts";
 import { defaultInitialWindowSize, Flag, FrameType, Setting } from "../http2/constants.ts";
 import { settingsFrame, windowUpdateFrame } from "../http2/frame-writer.ts";
+import { eventually } from "../transport/raw-peers.ts";
 import { messageLimitBytes } from "./grpc-frames.ts";
 import { messagesOf, ScriptedServer } from "./scripted-server.ts";
 

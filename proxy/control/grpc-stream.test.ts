@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "#runtime/fake-clock";
 import { blockOf, dataFrame, frameOf, headersFrame } from "../apiserver/http2/raw-frames.ts";
-import { eventually } from "../http1/raw-peers.ts";
 import { ErrorCode, Flag, FrameType, maxFrameSize, preface, Setting } from "../http2/constants.ts";
 import { readSettings } from "../http2/frame-payload.ts";
 import { goAwayFrame, rstStreamFrame, settingsFrame, windowUpdateFrame } from "../http2/frame-writer.ts";
+import { eventually } from "../transport/raw-peers.ts";
 import { pingIntervalMs, pingTimeoutMs } from "./grpc-stream.ts";
 import { messagesOf, okHead, ScriptedServer } from "./scripted-server.ts";
 

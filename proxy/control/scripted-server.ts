@@ -1,9 +1,9 @@
 import type { CtrlmeshError } from "#api/errors";
 import { type Clock, systemClock } from "#runtime/clock";
 import { FramePeer, headersFrame } from "../apiserver/http2/raw-frames.ts";
-import { createIdentity, type RawIdentity, RawUpstream } from "../http1/raw-peers.ts";
 import { FrameType, preface } from "../http2/constants.ts";
 import { settingsAckFrame, settingsFrame } from "../http2/frame-writer.ts";
+import { createIdentity, type RawIdentity, RawUpstream } from "../transport/raw-peers.ts";
 import { frameOf as messageFrame } from "./grpc-frames.ts";
 import { GrpcStream } from "./grpc-stream.ts";
 

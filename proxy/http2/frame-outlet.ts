@@ -1,4 +1,4 @@
-import type { Outlet } from "../http1/outlet.ts";
+import type { Outlet } from "../transport/outlet.ts";
 import { defaultMaxFrameSize, Flag, FrameType, frameHeaderBytes } from "./constants.ts";
 import type { FrameHeader } from "./frame-reader.ts";
 import { writeFrameHeader } from "./frame-writer.ts";

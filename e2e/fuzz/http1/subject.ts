@@ -82,7 +82,7 @@ const refusals: ReadonlySet<string> = new Set([
   "MALFORMED_RESPONSE",
 ]);
 
-/** As `proxy/apiserver/connection.ts` does, each request answered at once by 200 with a length. */
+/** As `proxy/apiserver/http1/connection.ts` does, each request answered at once by 200 with a length. */
 function readRequests(modules: Modules, parts: readonly Buffer[]): Reading {
   const messages: Draft[] = [];
   const parser = new modules.RequestHeadParser();

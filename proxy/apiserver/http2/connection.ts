@@ -1,5 +1,4 @@
 import { CtrlmeshError, toCtrlmeshError } from "#api/errors";
-import { Relay, type RelayListener } from "../../http1/relay.ts";
 import { ErrorCode, maxFrameSize, preface } from "../../http2/constants.ts";
 import { Http2ConnectionError, Http2StreamError } from "../../http2/errors.ts";
 import { FrameAssembly } from "../../http2/frame-assembly.ts";
@@ -10,6 +9,7 @@ import type { DecodedHeaders } from "../../http2/hpack-decoder.ts";
 import { encodeFields } from "../../http2/hpack-encoder.ts";
 import { HeaderField } from "../../http2/hpack-field.ts";
 import { type RequestFields, readRequestFields } from "../../http2/request-fields.ts";
+import { Relay, type RelayListener } from "../../transport/relay.ts";
 import { type ClientConnection, type ConnectionDeps, floorUnknown, lingerMs } from "../client-connection.ts";
 import { countRefusal, verbClassOf } from "../counters.ts";
 import { Exchange } from "../exchange.ts";

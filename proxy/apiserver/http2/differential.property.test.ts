@@ -6,7 +6,7 @@ import {
   type OutgoingHttpHeaders,
 } from "node:http2";
 import { test } from "node:test";
-import { eventually } from "../../http1/raw-peers.ts";
+import { eventually } from "../../transport/raw-peers.ts";
 import { Http2Harness, within } from "./http2-harness.ts";
 import { seededRandom } from "./seeded-random.ts";
 

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "#runtime/fake-clock";
 import { silentLog } from "#runtime/log";
-import { eventually } from "../../http1/raw-peers.ts";
 import { ErrorCode, FrameType, preface } from "../../http2/constants.ts";
 import { goAwayFrame, rstStreamFrame, settingsFrame } from "../../http2/frame-writer.ts";
+import { eventually } from "../../transport/raw-peers.ts";
 import { dataFrame, headersFrame, RawFrames, requestFrame, settled } from "./raw-frames.ts";
 
 /** GOAWAY of either side, and what becomes of streams when a side goes. */

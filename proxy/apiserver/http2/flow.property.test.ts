@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FakeClock } from "#runtime/fake-clock";
-import { eventually } from "../../http1/raw-peers.ts";
 import { defaultInitialWindowSize, ErrorCode, Flag, FrameType, Setting } from "../../http2/constants.ts";
 import { rstStreamFrame, windowUpdateFrame } from "../../http2/frame-writer.ts";
+import { eventually } from "../../transport/raw-peers.ts";
 import {
   dataFrame,
   type FramePeer,

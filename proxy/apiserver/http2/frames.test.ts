@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { test } from "node:test";
 import { connect } from "node:tls";
 import { FakeClock } from "#runtime/fake-clock";
-import { createIdentity, eventually, RawUpstream } from "../../http1/raw-peers.ts";
 import { ErrorCode, FrameType, preface, Setting } from "../../http2/constants.ts";
 import { rstStreamFrame, settingsFrame, windowUpdateFrame } from "../../http2/frame-writer.ts";
+import { createIdentity, eventually, RawUpstream } from "../../transport/raw-peers.ts";
 import { dataFrame, type FramePeer, headersFrame, RawFrames, requestFrame, settled } from "./raw-frames.ts";
 
 /** Frames of all streams through one connection, in any pieces. */

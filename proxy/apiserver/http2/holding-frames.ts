@@ -1,6 +1,6 @@
-import type { ReadGate } from "../../http1/read-gate.ts";
 import { Flag, FrameType } from "../../http2/constants.ts";
 import type { FrameHeader, FrameSink } from "../../http2/frame-reader.ts";
+import type { ReadGate } from "../../transport/read-gate.ts";
 import type { ClientFlow } from "./flow.ts";
 
 /** Octets that are kept before the API server is read no further. It never sends many more than the proxy used up. */

@@ -11,8 +11,8 @@ import {
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
-import type { RawIdentity } from "../../http1/raw-peers.ts";
-import { createIdentity } from "../../http1/raw-peers.ts";
+import type { RawIdentity } from "../../transport/raw-peers.ts";
+import { createIdentity } from "../../transport/raw-peers.ts";
 import { Harness } from "../raw-harness.ts";
 import type { ApiserverProxyOptions } from "../server.ts";
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:tls";
-import { createIdentity, eventually, type RawIdentity, RawPeer, RawUpstream } from "../../http1/raw-peers.ts";
 import {
   defaultInitialWindowSize,
   Flag,
@@ -20,6 +19,13 @@ import {
 import { HpackDecoder } from "../../http2/hpack-decoder.ts";
 import { encodeFields } from "../../http2/hpack-encoder.ts";
 import { HeaderField } from "../../http2/hpack-field.ts";
+import {
+  createIdentity,
+  eventually,
+  type RawIdentity,
+  RawPeer,
+  RawUpstream,
+} from "../../transport/raw-peers.ts";
 import { Harness } from "../raw-harness.ts";
 import type { ApiserverProxyOptions } from "../server.ts";
 

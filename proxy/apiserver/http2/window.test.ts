@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { eventually } from "../../http1/raw-peers.ts";
 import { ErrorCode, FrameType, Setting } from "../../http2/constants.ts";
 import {
   rstStreamFrame,
@@ -8,6 +7,7 @@ import {
   settingsFrame,
   windowUpdateFrame,
 } from "../../http2/frame-writer.ts";
+import { eventually } from "../../transport/raw-peers.ts";
 import {
   dataFrame,
   type FramePeer,

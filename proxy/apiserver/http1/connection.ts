@@ -1,10 +1,10 @@
 import { CtrlmeshError, toCtrlmeshError } from "#api/errors";
-import type { ContentListener } from "../http1/chunked.ts";
-import { RequestBody, ResponseFraming, type ResponseListener } from "../http1/framing.ts";
-import { GrowingBytes } from "../http1/growing-bytes.ts";
-import { type RequestHead, RequestHeadParser } from "../http1/head.ts";
-import { Relay, type RelayListener } from "../http1/relay.ts";
-import type { ResponseHead } from "../http1/response-head.ts";
+import type { ContentListener } from "../../http1/chunked.ts";
+import { RequestBody, ResponseFraming, type ResponseListener } from "../../http1/framing.ts";
+import { GrowingBytes } from "../../http1/growing-bytes.ts";
+import { type RequestHead, RequestHeadParser } from "../../http1/head.ts";
+import type { ResponseHead } from "../../http1/response-head.ts";
+import { Relay, type RelayListener } from "../../transport/relay.ts";
 import {
   type ClientConnection,
   type ConnectionDeps,
@@ -12,14 +12,14 @@ import {
   floorWaitMs,
   lingerMs,
   watchEndMs,
-} from "./client-connection.ts";
-import { countRefusal, verbClassOf } from "./counters.ts";
-import { Exchange, type ExchangeConnection } from "./exchange.ts";
-import { putReply, type ReplyFacts } from "./local-reply.ts";
-import type { Decision, Forward, Refuse, RequestFacts, Rules } from "./pipeline.ts";
-import { localRefusal, statusOfRefusal } from "./refusal.ts";
-import { refusedUpgrade } from "./upgrade.ts";
-import { putChunkedEnd } from "./watch-end.ts";
+} from "../client-connection.ts";
+import { countRefusal, verbClassOf } from "../counters.ts";
+import { Exchange, type ExchangeConnection } from "../exchange.ts";
+import { putReply, type ReplyFacts } from "../local-reply.ts";
+import type { Decision, Forward, Refuse, RequestFacts, Rules } from "../pipeline.ts";
+import { localRefusal, statusOfRefusal } from "../refusal.ts";
+import { refusedUpgrade } from "../upgrade.ts";
+import { putChunkedEnd } from "../watch-end.ts";
 
 /** Bytes of requests behind the running one that are kept; more stay in the kernel. */
 const pipelinedLimitBytes = 64 * 1024;
@@ -42,7 +42,9 @@ type Phase = "head" | "waiting" | "exchange" | "discard" | "tunnel" | "linger";
  * head is read when the response before it is over, so a local answer never overtakes one, and no bytes go
  * upstream under a decision that was made for an earlier state of the rules.
  */
-export class Connection implements RelayListener, ResponseListener, ExchangeConnection, ClientConnection {
+export class Http1Connection
+  implements RelayListener, ResponseListener, ExchangeConnection, ClientConnection
+{
   readonly #deps: ConnectionDeps;
   readonly #relay: Relay;
   readonly #parser = new RequestHeadParser();
