@@ -40,6 +40,9 @@ const confined: Record<string, (file: string) => boolean> = {
   "node-forge": (file) => file === "runtime/x509.ts",
   "@connectrpc/connect-node": (file) =>
     file.startsWith("manager/control/") || file.startsWith("e2e/proxied/") || file.endsWith(".test.ts"),
+  // The proxy has its own: a second one would be memory in every pod.
+  "node:http2": (file) =>
+    !file.startsWith("proxy/") || /(\.test|-harness|fake-manager|scripted-server)\.ts$/.test(file),
   "prom-client": (file) => file === "runtime/metrics.ts",
 };
 

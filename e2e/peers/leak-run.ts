@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect, createServer, type TLSSocket } from "node:tls";
 import { queryObjects } from "node:v8";
-import { Http1Connection } from "#proxy/apiserver/http1/connection";
 import { Exchange } from "#proxy/apiserver/exchange";
 import type { FloorAnswer } from "#proxy/apiserver/floor-scope";
+import { Http1Connection } from "#proxy/apiserver/http1/connection";
 import { Harness, requestOf } from "#proxy/apiserver/raw-harness";
 import { createIdentity } from "#proxy/transport/raw-peers";
 
