@@ -7,7 +7,7 @@ import { applyMergePatch } from "../patch/merge-patch.ts";
 import { applyStrategicPatch } from "../patch/strategic-merge.ts";
 import { keyOf, type ResourceDefinition, shown } from "../resource.ts";
 import type { ServerState } from "../server-state.ts";
-import { badRequest, invalid, StatusError } from "../status-error.ts";
+import { badRequest, invalid, StatusError, unsupportedMediaType } from "../status-error.ts";
 import { insertObject } from "./create.ts";
 import { decodeObject, decodeWithoutDefaults, type FieldValidation, fillDefaults } from "./decode.ts";
 import { replaceObject } from "./update.ts";
@@ -26,6 +26,12 @@ const kinds: Readonly<Record<string, PatchKind>> = {
 export function patchKindOf(definition: ResourceDefinition, contentType: string): PatchKind {
   const kind = kinds[contentType];
   if (kind !== undefined && !(kind === "strategic" && definition.isCustom)) return kind;
+  if (definition.isCustom) {
+    const accepted = Object.keys(kinds).filter((type) => kinds[type] !== "strategic");
+    throw unsupportedMediaType(
+      `the body of the request was in an unknown format - accepted media types include: ${accepted.join(", ")}`,
+    );
+  }
   throw new StatusError({
     code: 415,
     reason: "UnsupportedMediaType",

@@ -50,6 +50,13 @@ function manifest(names: readonly string[]): string {
   return JSON.stringify({ apiVersion: "v1", kind: "List", items });
 }
 
+/** Something is written, as in every real cluster each second: nothing goes on from where a store stands still. */
+async function movesOn(): Promise<void> {
+  await admin.ok(["annotate", "namespace", "default", `moved=${moves++}`, "--overwrite"]);
+}
+
+let moves = 0;
+
 interface List {
   readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
   readonly items: readonly { readonly metadata: { readonly namespace: string; readonly name: string } }[];
@@ -143,12 +150,14 @@ test("proxy: after a gain no watch and no page goes on from the previous view, a
   );
   assert.match(events[0] ?? "", /\{"type":"ERROR",.*"reason":"Expired","code":410\}\}\n$/);
   assert.match(events[1] ?? "", /ERROR.*k8s\0.*Expired/s);
+  await movesOn();
   const resumed = `${configMaps}?watch=1&resourceVersion=${old.metadata.resourceVersion}`;
   assert.equal((await operator.ask(resumed)).status, 410);
   const page = `${configMaps}?limit=1&continue=${old.metadata.continue}`;
   assert.equal((await operator.ask(page)).status, 410);
-  const { resourceVersion } = (await list()).metadata;
   assert.match(await seen("resourceVersion=0"), /b\/one-of-b/);
+  await movesOn();
+  const { resourceVersion } = (await list()).metadata;
   const from = `${configMaps}?watch=1&resourceVersion=${resourceVersion}&timeoutSeconds=1`;
   assert.equal((await operator.ask(from)).status, 200);
 
