@@ -1,7 +1,12 @@
 import { once } from "node:events";
-import { type ClientHttp2Session, connect as connectHttp2, constants } from "node:http2";
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect as connectHttp2,
+  constants,
+} from "node:http2";
 import { Agent, request } from "node:https";
-import type { Readable } from "node:stream";
+import { PassThrough, type Readable } from "node:stream";
 import { connect } from "node:tls";
 
 export interface Endpoint {
@@ -139,7 +144,7 @@ class Http2Channel implements Channel {
       stream.once("response", (head) =>
         resolve({
           status: Number(head[":status"]),
-          body: stream,
+          body: bodyOf(stream, () => error),
           cancel: () => stream.close(constants.NGHTTP2_CANCEL),
         }),
       );
@@ -166,4 +171,20 @@ class Http2Channel implements Channel {
     this.#isClosed = true;
     this.#session?.destroy();
   }
+}
+
+/**
+ * The stream's content, read from this moment on: Node takes a stream that has ended before anybody iterates over it for
+ * one that was closed too early, also when all of it has come.
+ */
+function bodyOf(stream: ClientHttp2Stream, errorOf: () => Error | undefined): Readable {
+  const body = new PassThrough();
+  let hasEnded = false;
+  stream.once("end", () => {
+    hasEnded = true;
+  });
+  stream.once("close", () => {
+    if (!hasEnded) body.destroy(errorOf() ?? new Error(`the stream was reset with ${stream.rstCode}`));
+  });
+  return stream.pipe(body);
 }
