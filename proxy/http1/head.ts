@@ -39,6 +39,9 @@ export interface RequestHead {
   readonly hasAuthorization: boolean;
 }
 
+/** RFC 9110 section 5.6.1, with empty members. Each turn of the loop begins with a comma, so it is linear. */
+const tokenList = /^[\t ]*(?:[!#$%&'*+.^_`|~\w-]+[\t ]*)?(?:,[\t ]*(?:[!#$%&'*+.^_`|~\w-]+[\t ]*)?)*$/;
+
 const malformed = (what: string): CtrlmeshError =>
   new CtrlmeshError("MALFORMED_REQUEST", { what, where: "request head" });
 
@@ -157,9 +160,7 @@ export class RequestHeadParser {
         if (isNamed(bytes, line, "upgrade")) this.#upgrade = joined(this.#upgrade, textOf(bytes, line));
         break;
       case 10:
-        if (isNamed(bytes, line, "connection")) {
-          this.#connection = joined(this.#connection, textOf(bytes, line));
-        }
+        if (isNamed(bytes, line, "connection")) this.#readConnection(textOf(bytes, line));
         break;
       case 13:
         if (isNamed(bytes, line, "authorization")) this.#hasAuthorization = true;
@@ -171,6 +172,12 @@ export class RequestHeadParser {
         if (isNamed(bytes, line, "transfer-encoding")) this.#readTransferEncoding(bytes);
         break;
     }
+  }
+
+  /** Go finds "close" behind any blank, others between commas only: what is no list is read in two ways. */
+  #readConnection(value: string): void {
+    if (!tokenList.test(value)) throw malformed("Connection is not a list of names");
+    this.#connection = joined(this.#connection, value);
   }
 
   #readExpect(bytes: Buffer): void {

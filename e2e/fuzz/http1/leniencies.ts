@@ -42,6 +42,15 @@ export const leniencies: readonly KnownDifference[] = [
     ],
   },
   {
+    id: "a Connection that is no list of names",
+    refusal: /Connection is not a list of names/,
+    reason: "Go finds close behind any blank, llhttp between commas: they differ about the next request",
+    examples: [
+      ["requests", "go", `${post}Connection: : close\r\n\r\n`],
+      ["requests", "llhttp", `${post}Connection: a close\r\n\r\n`],
+    ],
+  },
+  {
     id: "a blank before the colon",
     refusal: /blank between a header's name and its colon/,
     reason: "RFC 9112 section 5.1: must be refused in requests and removed in responses; we remove nothing",
