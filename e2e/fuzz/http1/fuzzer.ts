@@ -20,6 +20,10 @@ export interface FuzzOptions {
   /** End at the first finding, and leave it as large as it is. */
   readonly stopAtFirst?: boolean;
   progress?(inputs: number, findings: number): void;
+  /** Called at once for the first finding of each class: a run of hours may not come to its end. */
+  found?(finding: FuzzFinding): void;
+  /** Number of the first input, default 0: each follows from seed and number alone. */
+  readonly from?: number;
 }
 
 export interface FuzzFinding extends Finding {
@@ -51,7 +55,7 @@ const isAccepted = ({ end, messages }: Reading): boolean => end !== "refused" &&
 
 /** Gives generated streams to the subject and to both references, and holds the readings to each other. */
 export async function fuzz(options: FuzzOptions): Promise<FuzzSummary> {
-  const { seed, inputs, go, subject } = options;
+  const { seed, inputs, go, subject, from: first = 0 } = options;
   const start = performance.now();
   const counts = { go: 0, llhttp: 0, anyReference: 0, us: 0 };
   const known = new Map<string, number>();
@@ -61,7 +65,7 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzSummary> {
     performance.now() - start > (options.limitMs ?? Number.POSITIVE_INFINITY);
   const batch = (from: number): GeneratedStream[] =>
     Array.from({ length: Math.max(0, Math.min(batchSize, inputs - from)) }, (_, at) =>
-      generateStream(seed, from + at),
+      generateStream(seed, first + from + at),
     );
   let done = 0;
   // Go reads one batch while the one before it is judged here.
@@ -84,7 +88,9 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzSummary> {
       for (const finding of judgement.findings) {
         const name = classOf(finding);
         if (!findings.has(name)) {
-          findings.set(name, await presented(options, finding, generated, done + at));
+          const shown = await presented(options, finding, generated, first + done + at);
+          findings.set(name, shown);
+          options.found?.(shown);
         }
       }
     }

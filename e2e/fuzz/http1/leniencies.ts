@@ -33,12 +33,18 @@ export const leniencies: readonly KnownDifference[] = [
   {
     id: "folded lines",
     refusal: /obsolete line folding/,
-    reason: "RFC 9112 section 5.2 lets a server refuse them; Go joins them, llhttp does not",
+    reason:
+      "RFC 9112 section 5.2 lets a server refuse them; Go joins them, llhttp ends trailers at a blank one",
     examples: [
       ["requests", "go", `${post}X: a\r\n b\r\n\r\n`],
       ["requests", "go", `${chunkedPost}0\r\nA: b\r\n c\r\n\r\n`],
       ["responses", "go", "HTTP/1.1 204 x\r\nX: a\r\n b\r\n\r\n"],
       ["responses", "go", `${chunkedOk}0\r\nA: b\r\n c\r\n\r\n`],
+      [
+        "responses",
+        "llhttp",
+        "HTTP/1.1 200\r\nTransfer-Encoding:chunked\t\r\nConnection:Close\r\n\r\n0\r\ni:\r\n \r\n",
+      ],
     ],
   },
   {

@@ -4,13 +4,14 @@ import { GoReference, withoutGo } from "./go-reference.ts";
 import { loadSubject } from "./subject.ts";
 
 /**
- * `node e2e/fuzz/http1/main.ts [--inputs N] [--seed S] [--minutes M] [-o json]`: holds the proxy's HTTP/1.1
- * parser to Go's net/http and to llhttp. Progress on stderr, the summary on stdout; exit code 1 on a finding, 2
+ * `node e2e/fuzz/http1/main.ts [--inputs N] [--from N] [--seed S] [--minutes M] [-o json]`: holds the proxy's HTTP/1.1
+ * parser to Go's net/http and to llhttp. Progress and findings on stderr, the summary on stdout; exit code 1 on a finding, 2
  * when it can't run.
  */
 const { values } = parseArgs({
   options: {
     inputs: { type: "string", default: "50000" },
+    from: { type: "string", default: "0" },
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 32)) },
     minutes: { type: "string" },
     output: { type: "string", short: "o", default: "text" },
@@ -35,6 +36,9 @@ const summary = await fuzz({
   go,
   seed,
   inputs,
+  from: Number(values.from),
+  found: ({ kind, reference, what, index, text, hex }) =>
+    console.error(`${kind} (${reference ?? "ours"}), input ${index}: ${what}\n  ${text}\n  ${hex}`),
   ...(values.minutes === undefined ? {} : { limitMs: Number(values.minutes) * 60_000 }),
   progress: (done, findings) => {
     const now = performance.now();
@@ -47,9 +51,6 @@ const summary = await fuzz({
 
 if (values.output === "json") console.log(JSON.stringify(summary, undefined, 2));
 else {
-  for (const { kind, reference, what, index, text, hex } of summary.findings) {
-    console.log(`${kind} (${reference ?? "ours"}), input ${index}: ${what}\n  ${text}\n  ${hex}`);
-  }
   const { accepted } = summary;
   const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
   console.log(
