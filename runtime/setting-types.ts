@@ -21,17 +21,21 @@ export interface Setting<T> {
   readonly optional?: boolean;
   /** May be given several times; the values are joined by commas. */
   readonly repeatable?: boolean;
-}
-
-interface Common<T> {
-  readonly description: string;
-  readonly env?: string;
-  readonly default?: T;
+  /** One letter: "n" is -n. */
+  readonly short?: string;
+  /** Given without a flag, in the order of the table. Neither environment nor file can give it. */
+  readonly positional?: boolean;
 }
 
 interface OptionalCommon {
   readonly description: string;
   readonly env?: string;
+  readonly short?: string;
+  readonly positional?: boolean;
+}
+
+interface Common<T> extends OptionalCommon {
+  readonly default?: T;
 }
 
 const ok = <T>(value: T): ParsedSetting<T> => ({ ok: true, value });

@@ -10,13 +10,27 @@ const widthCharacters = 100;
 
 /** The text of `--help`: every flag of the table with its variable, its default and what it does. */
 export function settingsHelp({ command, about, table }: HelpInput): string {
-  const lines = [`Usage: ${command} [flags]`, "", about, "", "Flags:"];
-  for (const [name, setting] of Object.entries(table)) {
+  const rows = Object.entries(table);
+  const positionals = rows.flatMap(([, setting]) => (setting.positional ? [setting] : []));
+  const names = positionals.map(({ placeholder, optional }) =>
+    optional === true ? `[${placeholder}]` : placeholder,
+  );
+  const lines = [`Usage: ${[command, ...names].join(" ")} [flags]`, "", about, ""];
+  for (const { placeholder, description } of positionals) {
+    lines.push(`  ${placeholder}`, ...wrapped(`${description}.`), "");
+  }
+  lines.push("Flags:");
+  for (const [name, setting] of rows) {
+    if (setting.positional) continue;
     const value = setting.placeholder === "" ? "" : ` ${setting.placeholder}`;
+    const letter = setting.short === undefined ? "" : `-${setting.short}, `;
     const facts = [`env ${variableName(name, setting)}`];
     if (setting.defaultText !== undefined) facts.push(`default ${setting.defaultText || '""'}`);
     else if (!setting.optional) facts.push("required");
-    lines.push(`  --${flagName(name)}${value}`, ...wrapped(`${setting.description} (${facts.join(", ")}).`));
+    lines.push(
+      `  ${letter}--${flagName(name)}${value}`,
+      ...wrapped(`${setting.description} (${facts.join(", ")}).`),
+    );
   }
   lines.push(`  --${configFlag} FILE`);
   lines.push(...wrapped(`JSON or YAML file with settings by camelCase name (env ${configVariable}).`));

@@ -301,3 +301,48 @@ test("nearest name: within two edits, the closest wins; farther ones are no sugg
   assert.equal(nearestName("log-levl", ["log-level", "log-format"]), "log-level");
   assert.equal(nearestName("abc", ["xyz"]), undefined);
 });
+
+const explainTable = {
+  subject: text({ description: "Object to explain", positional: true }, "KIND/NAME"),
+  namespace: optionalText({ description: "Its namespace", short: "n" }, "NAME"),
+  watch: toggle({ description: "Go on", short: "w", default: false }),
+} as const;
+
+function explain(argv: readonly string[], env: Environment = {}) {
+  return readSettings({ command: "ctrlmesh explain", about: "Tells.", table: explainTable, argv, env });
+}
+
+test("settings: letters, in each of their forms, and a word without a flag", async () => {
+  const forms = [["-n", "demo"], ["-ndemo"], ["-n=demo"], ["--namespace", "demo"]];
+  for (const form of forms) {
+    for (const argv of [
+      [...form, "-w", "pods/a"],
+      ["pods/a", "-w", ...form],
+    ]) {
+      assert.deepEqual(await explain(argv), {
+        kind: "settings",
+        settings: { subject: "pods/a", namespace: "demo", watch: true },
+      });
+    }
+  }
+});
+
+test("settings: a word too many, one too few, and a letter that nobody knows", async () => {
+  await assert.rejects(
+    explain(["pods/a", "pods/b"]),
+    /^CtrlmeshError: ctrlmesh explain: "pods\/b" is no flag/,
+  );
+  await assert.rejects(
+    explain([], { CTRLMESH_SUBJECT: "pods/a" }),
+    /^CtrlmeshError: KIND\/NAME: a value is needed/,
+  );
+  await assert.rejects(explain(["--subject=pods/a"]), /^CtrlmeshError: --subject: no such flag; see --help/);
+  await assert.rejects(explain(["pods/a", "-x"]), /^CtrlmeshError: ctrlmesh explain: "-x" is no flag/);
+  await assert.rejects(explain(["pods/a", "-n"]), /^CtrlmeshError: --namespace: the value is missing/);
+});
+
+test("settings: the help text shows letters and words", async () => {
+  const read = await explain(["-h"]);
+  assert.match(read.kind === "help" ? read.text : "", /^Usage: ctrlmesh explain KIND\/NAME \[flags\]\n/);
+  assert.match(read.kind === "help" ? read.text : "", /\n {2}-n, --namespace NAME\n/);
+});

@@ -83,10 +83,11 @@ function settle(name: string, setting: Setting<unknown>, sources: Sources): unkn
   const flag = flagName(name);
   const variable = variableName(name, setting);
   const fromFlag = sources.flags.get(flag);
-  if (fromFlag !== undefined) return parse(setting, fromFlag, { code: "INVALID_FLAG", where: `--${flag}` });
-  const fromEnv = nonEmpty(sources.env[variable]);
+  const where = setting.positional ? setting.placeholder : `--${flag}`;
+  if (fromFlag !== undefined) return parse(setting, fromFlag, { code: "INVALID_FLAG", where });
+  const fromEnv = setting.positional ? undefined : nonEmpty(sources.env[variable]);
   if (fromEnv !== undefined) return parse(setting, fromEnv, { code: "INVALID_SETTING", where: variable });
-  const fromFile = sources.file.get(name);
+  const fromFile = setting.positional ? undefined : sources.file.get(name);
   if (fromFile !== undefined) {
     return parse(setting, fromFile, { code: "INVALID_SETTING", where: `${sources.configFile}: ${name}` });
   }
@@ -94,8 +95,8 @@ function settle(name: string, setting: Setting<unknown>, sources: Sources): unkn
   if (setting.optional) return undefined;
   throw new CtrlmeshError("INVALID_FLAG", {
     what: "a value is needed and none was given",
-    where: `--${flag}`,
-    hint: `give the flag or set ${variable}`,
+    where,
+    hint: setting.positional ? "see --help" : `give the flag or set ${variable}`,
   });
 }
 
