@@ -2,7 +2,8 @@ import { group } from "./names.ts";
 import { list } from "./schema/collections.ts";
 import { kindOf } from "./schema/kind.ts";
 import { object, optional } from "./schema/object.ts";
-import { dateTime, flag, integer, largestCount, text } from "./schema/scalars.ts";
+import { dateTime, flag, integer, largestCount, oneOf, text } from "./schema/scalars.ts";
+import type { TypeOf } from "./schema/schema.ts";
 
 /** ManagerState: where the manager's replicas are. The object `ctrlmesh-manager` counts (`spec/ctrlmesh.md` 1.4). */
 
@@ -12,6 +13,23 @@ const endpoint = object("A replica.", {
   name: text("Pod.", { minLength: 1, maxLength: 253 }),
   podIP: text("Address of the pod.", { maxLength: 64 }),
   leader: flag("It leads: proxies connect to it."),
+});
+
+const labelKey = (description: string) => text(description, { minLength: 1, maxLength: 317 });
+
+// What others must know to judge labels as the manager does; its flags are nobody else's to read.
+const shardingSettings = object("How the manager that leads shards.", {
+  hash: oneOf("Function that puts namespaces into buckets.", ["murmur3", "additive"]),
+  labels: object("Keys of the shard labels.", {
+    hash: labelKey("Label with the bucket."),
+    namespace: labelKey("Label with the namespace's name."),
+    control: labelKey("Label of all that is managed."),
+  }),
+  exemptNamespaces: list(
+    "Namespaces that are neither labelled nor sharded.",
+    text("Namespace.", { minLength: 1, maxLength: 63 }),
+    { maxItems: 1024 },
+  ),
 });
 
 const managerState = kindOf(
@@ -59,6 +77,8 @@ const managerState = kindOf(
             maximum: largestCount,
           }),
         ),
+        version: optional(text("Version of the manager that leads.", { minLength: 1, maxLength: 128 })),
+        sharding: optional(shardingSettings),
         updateTimestamp: optional(dateTime("When anything else in this status changed last.")),
       }),
     ),
@@ -66,6 +86,8 @@ const managerState = kindOf(
 );
 
 export type ManagerState = ReturnType<typeof managerState.parse>;
+
+export type ShardingSettings = TypeOf<typeof shardingSettings>;
 
 export const managerStateDefinition = managerState.definition;
 

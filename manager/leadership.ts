@@ -1,5 +1,6 @@
 import type { KubernetesObject } from "#api/meta";
 import { group, wellKnown } from "#api/names";
+import { version } from "#api/version";
 import { isRecord } from "#kube/client/api-error";
 import { EventRecorder } from "#kube/client/events";
 import { startInformer } from "#kube/client/informer";
@@ -118,7 +119,16 @@ async function publishEndpoints(
     .map(endpointOf)
     .filter(({ name }) => name !== podName);
   const replicas = [{ name: podName, podIP: podIp }, ...others];
-  await term.publish({ namespace, replicas, leader: podName, controlPort: grpcLeaderElectionPort }, signal);
+  const { hash, shardLabels: labels, exemptNamespaces } = replica.stamp;
+  const endpoints = {
+    namespace,
+    replicas,
+    leader: podName,
+    controlPort: grpcLeaderElectionPort,
+    version,
+    sharding: { hash, labels, exemptNamespaces: [...exemptNamespaces] },
+  };
+  await term.publish(endpoints, signal);
 }
 
 function isRunning({ status }: KubernetesObject): boolean {

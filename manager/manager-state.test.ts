@@ -14,6 +14,12 @@ const endpoints: Endpoints = {
   ],
   leader: "manager-b",
   controlPort: 8071,
+  version: "1.2.3",
+  sharding: {
+    hash: "murmur3",
+    labels: { hash: "example.com/hash", namespace: "example.com/namespace", control: "example.com/control" },
+    exemptNamespaces: ["kube-system"],
+  },
 };
 
 const stored = (api: MemoryApi) => parseManagerState(api.peek("managerstates", "ctrlmesh-manager")).status;
@@ -31,6 +37,8 @@ test("D51: ManagerState is written only when something in it changes, the first 
       { name: "manager-b", podIP: "10.0.0.2", leader: true },
     ],
     ports: { grpcLeaderElectionPort: 8071, grpcNonLeaderElectionPort: 8071 },
+    version: "1.2.3",
+    sharding: endpoints.sharding,
     updateTimestamp: "2030-01-01T00:00:00Z",
   });
   const before = writes(client);

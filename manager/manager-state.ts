@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { CtrlmeshError } from "#api/errors";
-import { type ManagerState, parseManagerState } from "#api/manager-state";
+import { type ManagerState, parseManagerState, type ShardingSettings } from "#api/manager-state";
 import type { KubernetesObject } from "#api/meta";
 import { group, wellKnown } from "#api/names";
 import { isApiError } from "#kube/client/api-error";
@@ -28,6 +28,9 @@ export interface Endpoints {
   /** Name of the replica that leads. */
   readonly leader: string;
   readonly controlPort: number;
+  /** Of the replica that leads. */
+  readonly version: string;
+  readonly sharding: ShardingSettings;
 }
 
 export interface LeadershipDeps {
@@ -121,12 +124,13 @@ export function leaderAddress(object: KubernetesObject | undefined): string | un
   return leader.podIP.includes(":") ? `[${leader.podIP}]:${port}` : `${leader.podIP}:${port}`;
 }
 
-function withEndpoints(status: Status, { namespace, replicas, leader, controlPort }: Endpoints): Status {
+function withEndpoints(status: Status, published: Endpoints): Status {
+  const { namespace, replicas, leader, controlPort, version, sharding } = published;
   const endpoints = replicas
     .map(({ name, podIP }) => ({ name, podIP, leader: name === leader }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
   const ports = { grpcLeaderElectionPort: controlPort, grpcNonLeaderElectionPort: controlPort };
-  return { ...status, namespace, endpoints, ports };
+  return { ...status, namespace, endpoints, ports, version, sharding };
 }
 
 /** Compare-and-swap on the status, which is made where there is none. Returns what is stored then. */
