@@ -182,21 +182,11 @@ export class LedgerStore {
   }
 
   #keep(object: KubernetesObject): StoredLedger {
-    const { namespace = "", name = "", deletionTimestamp } = object.metadata ?? {};
-    const place = { namespace, name, isDeleting: deletionTimestamp !== undefined };
-    let ledger: StoredLedger;
-    try {
-      ledger = { ...place, spec: checkLedger(parseOwnershipLedger(object)).spec };
-    } catch (thrown) {
-      const cause = toCtrlmeshError(thrown);
-      const corrupt = new CtrlmeshError("LEDGER_CORRUPT", {
-        where: `OwnershipLedger ${namespace}/${name}`,
-        what: cause.message,
-        hint: "correct it by hand; if no pod of its shards runs any more, delete it",
-        cause,
-      });
-      this.#deps.log.error("ledger is not usable, nothing is granted by it", { namespace, error: corrupt });
-      ledger = { ...place, corrupt };
+    const { namespace = "", name = "" } = object.metadata ?? {};
+    const ledger = readLedger(object);
+    if ("corrupt" in ledger) {
+      const { corrupt: error } = ledger;
+      this.#deps.log.error("ledger is not usable, nothing is granted by it", { namespace, error });
     }
     this.#stored.set(keyOf(namespace, name), { object, ledger });
     return ledger;
@@ -216,6 +206,24 @@ export class LedgerStore {
       what: "it is not as it was when the step was computed",
       cause: thrown,
     });
+  }
+}
+
+/** Reads a stored ledger, whatever is in it. */
+export function readLedger(object: KubernetesObject): StoredLedger {
+  const { namespace = "", name = "", deletionTimestamp } = object.metadata ?? {};
+  const place = { namespace, name, isDeleting: deletionTimestamp !== undefined };
+  try {
+    return { ...place, spec: checkLedger(parseOwnershipLedger(object)).spec };
+  } catch (thrown) {
+    const cause = toCtrlmeshError(thrown);
+    const error = new CtrlmeshError("LEDGER_CORRUPT", {
+      where: `OwnershipLedger ${namespace}/${name}`,
+      what: cause.message,
+      hint: "correct it by hand; if no pod of its shards runs any more, delete it",
+      cause,
+    });
+    return { ...place, corrupt: error };
   }
 }
 
