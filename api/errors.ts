@@ -72,6 +72,9 @@ export const errorCodes = {
   // Admission.
   ADMISSION_REVIEW_INVALID: row("BadRequest", 400, 1, false),
   INJECTION_REFUSED: row("Forbidden", 403, 1, false),
+  // `ctrlmesh init`.
+  REDIRECT_NOT_PERMITTED: row("Forbidden", 403, 1, false),
+  REDIRECT_FAILED: row("InternalError", 500, 1, false),
   // Processes and files.
   PORT_IN_USE: row("InternalError", 500, 1, false),
   FILE_UNREADABLE: row("InternalError", 500, 1, false),

@@ -29,6 +29,10 @@ const commands: Readonly<Record<string, CommandRow>> = {
     about: "an embedded API server with a pod runner, for trying things out",
     load: async () => (await import("./devcluster.ts")).runDevcluster,
   },
+  init: {
+    about: "redirect a pod's traffic to the API server to the proxy (mode iptables)",
+    load: async () => (await import("./init/main.ts")).runInit,
+  },
   "wait-ready": {
     about: "wait until a proxy is ready (start gate of an operator without native sidecars)",
     load: async () => (await import("./wait-ready.ts")).runWaitReady,
