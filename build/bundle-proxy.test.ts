@@ -21,6 +21,7 @@ test("bundle: one file that runs far from the tree, with the pod's commands and 
     assert.equal((await cli("--version")).stdout, `${version}\n`);
     assert.match((await cli("proxy", "--help")).stdout, /--apiserver-port/);
     assert.match((await cli("wait-ready", "--help")).stdout, /wait-ready/);
+    assert.match((await cli("init", "--help")).stdout, /ctrlmesh init/);
     await assert.rejects(cli("manager"), /not part of the proxy's bundle/);
   } finally {
     await rm(folder, { recursive: true });

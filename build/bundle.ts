@@ -19,7 +19,7 @@ interface Bundle {
  */
 export const bundles = {
   proxy: {
-    has: (path) => ["#proxy/main", "./wait-ready.ts"].includes(path),
+    has: (path) => ["#proxy/main", "./init/main.ts", "./wait-ready.ts"].includes(path),
     elsewhere: "this command is not part of the proxy's bundle; run it from the full package",
   },
   ctrlmesh: {
