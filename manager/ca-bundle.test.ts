@@ -123,3 +123,15 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+test("CA bundle: a namespace whose cluster CA is published later has its bundle soon after, not a minute later", async () => {
+  const { client, clock, state, deps } = await bench();
+  state.namespaces = ["team-b"];
+  await using bundles = new CaBundles(deps);
+  bundles.start();
+  await clock.advance(0);
+  assert.equal(client.peek("configmaps", "ctrlmesh-ca", "team-b"), undefined);
+  await client.create(configMaps, rootCa("team-b", pem("CLUSTER")));
+  await clock.advance(2_000);
+  assert.equal(texts(client, "ctrlmesh-ca", "team-b")["ca.crt"], pem("CLUSTER") + pem("MESH"));
+});

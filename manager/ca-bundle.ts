@@ -19,6 +19,8 @@ export const configMapKind: ResourceKind = {
 /** Where Kubernetes publishes the cluster's CA in every namespace. */
 const rootCa = { name: "kube-root-ca.crt", key: "ca.crt" } as const;
 const checkIntervalMs = 60_000;
+/** A new namespace has no kube-root-ca.crt yet: some seconds later it has. */
+const retryMs = 2_000;
 const parallel = 8;
 
 export interface CaBundlesDeps {
@@ -124,26 +126,32 @@ export class CaBundles implements NamespaceObjects, AsyncDisposable {
     const { signal } = this.#stopped;
     while (!signal.aborted) {
       this.#sleep = new AbortController();
-      await this.#ensureAll(signal);
+      const isDone = await this.#ensureAll(signal);
       const awake = AbortSignal.any([signal, this.#sleep.signal]);
-      await this.#deps.clock.sleep(checkIntervalMs, awake).catch(() => undefined);
+      await this.#deps.clock.sleep(isDone ? checkIntervalMs : retryMs, awake).catch(() => undefined);
     }
   }
 
-  /** A namespace that fails, for example because it is being deleted, does not hold up the others. */
-  async #ensureAll(signal: AbortSignal): Promise<void> {
+  /**
+   * A namespace that fails, for example because it is being deleted, does not hold up the others. Whether all were
+   * written.
+   */
+  async #ensureAll(signal: AbortSignal): Promise<boolean> {
+    let isDone = true;
     const waiting = [...this.#deps.namespaces()];
     const worker = async () => {
       for (let namespace = waiting.shift(); namespace !== undefined; namespace = waiting.shift()) {
         if (signal.aborted) return;
         await this.ensure(namespace, signal).catch((thrown: unknown) => {
           if (signal.aborted) return;
+          isDone = false;
           const { code, message } = toCtrlmeshError(thrown);
           this.#deps.log.warn("CA bundle not written", { namespace, code, reason: message });
         });
       }
     };
     await Promise.all(Array.from({ length: parallel }, worker));
+    return isDone;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
