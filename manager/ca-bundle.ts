@@ -19,8 +19,8 @@ export const configMapKind: ResourceKind = {
 /** Where Kubernetes publishes the cluster's CA in every namespace. */
 const rootCa = { name: "kube-root-ca.crt", key: "ca.crt" } as const;
 const checkIntervalMs = 60_000;
-/** A new namespace has no kube-root-ca.crt yet: some seconds later it has. */
-const retryMs = 2_000;
+/** A new namespace has no kube-root-ca.crt yet: some seconds later it has. Doubled each time in vain. */
+const firstRetryMs = 2_000;
 const parallel = 8;
 
 export interface CaBundlesDeps {
@@ -124,11 +124,14 @@ export class CaBundles implements NamespaceObjects, AsyncDisposable {
 
   async #keep(): Promise<void> {
     const { signal } = this.#stopped;
+    let retryMs = firstRetryMs;
     while (!signal.aborted) {
       this.#sleep = new AbortController();
       const isDone = await this.#ensureAll(signal);
       const awake = AbortSignal.any([signal, this.#sleep.signal]);
-      await this.#deps.clock.sleep(isDone ? checkIntervalMs : retryMs, awake).catch(() => undefined);
+      const pauseMs = isDone ? checkIntervalMs : retryMs;
+      retryMs = isDone ? firstRetryMs : Math.min(retryMs * 2, checkIntervalMs);
+      await this.#deps.clock.sleep(pauseMs, awake).catch(() => undefined);
     }
   }
 
