@@ -114,6 +114,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
   const dataPlane = stack.use(
     new DataPlane({
       listen: { host: settings.listenHost, port: settings.apiserverPort },
+      alsoListen: settings.alsoListen,
       upstream: {
         ...settings.upstream,
         servername: settings.upstream.host,

@@ -18,6 +18,7 @@ test("proxy settings: what injection sets is enough, the rest follows from it", 
   assert.equal(settings.adminHost, "10.0.0.7");
   assert.equal(settings.listenHost, "127.0.0.1");
   assert.equal(settings.apiserverPort, 5443);
+  assert.deepEqual(settings.alsoListen, []);
 });
 
 test("proxy settings: the manager's name follows its namespace", async () => {
@@ -39,6 +40,14 @@ test("proxy settings: an IPv6 service address is understood", async () => {
   assert.deepEqual(settings.upstream, { host: "fd00::1", port: 443 });
 });
 
+test("proxy settings: further addresses of the listener are addresses", async () => {
+  const settings = await settingsOf([], { ...inCluster, CTRLMESH_ALSO_LISTEN: "[::1]:5443,127.0.0.1:443" });
+  assert.deepEqual(settings.alsoListen, [
+    { host: "::1", port: 5443 },
+    { host: "127.0.0.1", port: 443 },
+  ]);
+});
+
 const bad: readonly [title: string, argv: readonly string[], env: Record<string, string>, message: RegExp][] =
   [
     [
@@ -52,6 +61,12 @@ const bad: readonly [title: string, argv: readonly string[], env: Record<string,
       [],
       { ...inCluster, KUBERNETES_SERVICE_PORT: "tcp://10.96.0.1:443" },
       /"10\.96\.0\.1" and "tcp:.*" are no address/,
+    ],
+    [
+      "a further address without a port",
+      ["--also-listen=::1"],
+      inCluster,
+      /--also-listen.*"::1" is not allowed/,
     ],
     ["no pod UID", [], { ...inCluster, POD_UID: "" }, /--pod-uid: a value is needed and none was given/],
     ["a drain beyond all grace", ["--drain-timeout=2h"], inCluster, /--drain-timeout: "2h" is not allowed/],

@@ -5,6 +5,7 @@ import { logFormats, logLevels } from "#runtime/log";
 import {
   duration,
   type HostAndPort,
+  list,
   oneOf,
   optionalAddress,
   optionalText,
@@ -24,6 +25,10 @@ export const proxySettings = {
     description: "port of the listener for the operator",
     default: ports.proxyApiserver,
   }),
+  alsoListen: list(
+    { description: "further addresses of that listener, such as [::1]:5443; on loopback too", default: [] },
+    "HOST:PORT",
+  ),
   adminHost: optionalText(
     { description: "address of health and metrics, which the kubelet asks; default: the pod's address" },
     "ADDRESS",
@@ -99,7 +104,8 @@ export const proxySettings = {
 } as const;
 
 /** The settings with what follows from others filled in. */
-export interface ProxySettings extends Settings<typeof proxySettings> {
+export interface ProxySettings extends Omit<Settings<typeof proxySettings>, "alsoListen"> {
+  readonly alsoListen: readonly HostAndPort[];
   readonly adminHost: string;
   readonly managerAddress: HostAndPort;
   readonly upstream: HostAndPort;
@@ -126,6 +132,7 @@ export async function readProxySettings(
   return {
     settings: {
       ...settings,
+      alsoListen: settings.alsoListen.map(listenAddress),
       adminHost: settings.adminHost ?? settings.podIp,
       managerAddress: settings.managerAddress ?? {
         host: managerServerName(settings.managerNamespace),
@@ -139,6 +146,16 @@ export async function readProxySettings(
 /** The name in the certificate of every replica of the manager, whatever address it is dialled by. */
 export function managerServerName(managerNamespace: string): string {
   return `${wellKnown.managerService}.${managerNamespace}.svc`;
+}
+
+function listenAddress(given: string): HostAndPort {
+  const address = parseAddress(given);
+  if (address !== undefined) return address;
+  throw new CtrlmeshError("INVALID_SETTING", {
+    what: `${JSON.stringify(given)} is not allowed`,
+    where: "--also-listen, CTRLMESH_ALSO_LISTEN",
+    hint: "give HOST:PORT with a port from 1 to 65535, IPv6 in brackets",
+  });
 }
 
 function upstreamOf(env: Environment): HostAndPort {

@@ -89,7 +89,7 @@ export class Harness implements AsyncDisposable {
       signal: stop.signal,
       onKnown: () => undefined,
     });
-    const proxy = await createApiserverProxy({
+    const proxy = createApiserverProxy({
       listen: { host: "127.0.0.1", port: 0 },
       upstream: { host: "127.0.0.1", port: upstream.port, servername: "127.0.0.1", ca: () => parts.caPem },
       identity: { privateKeyPem: parts.privateKeyPem, certificateChainPem: parts.certificatePem },
@@ -103,7 +103,12 @@ export class Harness implements AsyncDisposable {
       random: () => 0.5,
       ...changes,
     });
-    return new Harness({ proxy, upstream, counters, identity: parts, stop });
+    try {
+      return new Harness({ proxy: await proxy, upstream, counters, identity: parts, stop });
+    } catch (error) {
+      await upstream[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   async dial(): Promise<RawPeer> {

@@ -1,15 +1,16 @@
-import type { AddressInfo, Socket } from "node:net";
+import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { CtrlmeshError } from "#api/errors";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
 import type { CompiledSnapshot } from "../snapshot.ts";
-import { cipherPreference, keepAliveInitialDelayMs, loopbackGroups } from "../transport/ciphers.ts";
+import { cipherPreference, loopbackGroups } from "../transport/ciphers.ts";
 import { type Protocol, type UpstreamAddress, UpstreamDialer } from "../transport/upstream.ts";
 import { WriteBatch } from "../transport/write-batch.ts";
 import type { ClientConnection, ConnectionDeps } from "./client-connection.ts";
 import type { DataPlaneCounters } from "./counters.ts";
 import type { FloorTable } from "./floor.ts";
+import { listenAlso, socketOptions } from "./further-listener.ts";
 import { Http1Connection } from "./http1/connection.ts";
 import { Http2Connection } from "./http2/connection.ts";
 import type { Decision, RequestFacts, Rules } from "./pipeline.ts";
@@ -32,6 +33,8 @@ export interface ServingIdentity {
 
 export interface ApiserverProxyOptions {
   readonly listen: { readonly host: string; readonly port: number };
+  /** Further addresses of the same listener; default: none. */
+  readonly alsoListen?: readonly { readonly host: string; readonly port: number }[];
   readonly upstream: UpstreamAddress;
   readonly identity: ServingIdentity;
   /** In force from the start; undefined: every request is answered 429 until `switchTo`. */
@@ -74,13 +77,19 @@ export interface ApiserverProxy extends AsyncDisposable {
  */
 export async function createApiserverProxy(options: ApiserverProxyOptions): Promise<ApiserverProxy> {
   const proxy = new Listener(options);
-  await proxy.listen();
+  try {
+    await proxy.listen();
+  } catch (error) {
+    await proxy[Symbol.asyncDispose]();
+    throw error;
+  }
   return proxy;
 }
 
 class Listener implements ApiserverProxy {
   readonly #options: ApiserverProxyOptions;
   readonly #server: Server;
+  readonly #further: NetServer[] = [];
   readonly #running: RunningRequests;
   readonly #dialer: UpstreamDialer;
   readonly #batch = new WriteBatch();
@@ -101,10 +110,7 @@ class Listener implements ApiserverProxy {
     this.#protocol = new UpstreamProtocol({ ...options, probe: () => this.#dialer.probe() });
     this.#server = createServer({
       ALPNCallback: ({ protocols }) => this.#chooseProtocol(protocols),
-      allowHalfOpen: true,
-      noDelay: true,
-      keepAlive: true,
-      keepAliveInitialDelay: keepAliveInitialDelayMs,
+      ...socketOptions,
       handshakeTimeout: options.handshakeTimeoutMs ?? defaultHandshakeTimeoutMs,
     });
     this.useIdentity(options.identity);
@@ -145,6 +151,10 @@ class Listener implements ApiserverProxy {
   async listen(): Promise<void> {
     if (this.#options.http2) await this.#firstProtocol();
     await this.#listen();
+    for (const address of this.#options.alsoListen ?? []) {
+      const further = await listenAlso(address, this.#server, this.#options.log);
+      if (further !== undefined) this.#further.push(further);
+    }
   }
 
   /** Clients keep a connection, and so its protocol, for long: the first ones are worth a moment. */
@@ -231,7 +241,7 @@ class Listener implements ApiserverProxy {
 
   async drain(signal: AbortSignal): Promise<void> {
     this.#draining = true;
-    this.#server.close();
+    for (const server of [this.#server, ...this.#further]) server.close();
     const cut = () => {
       for (const connection of this.#connections) connection.destroy();
     };
