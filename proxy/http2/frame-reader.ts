@@ -15,6 +15,11 @@ export interface FrameSink {
   payload(bytes: Buffer, start: number, end: number, isLast: boolean): void;
 }
 
+/** Whoever has an interest in which bytes are not needed any more. */
+export interface HeaderRead {
+  consumedTo(offset: number): void;
+}
+
 /**
  * Splits one direction of an HTTP/2 connection into frames (RFC 9113 section 4), behind the preface. Payloads are
  * neither gathered nor copied. Refused is what a frame's header and its place already tell is wrong, so that
@@ -42,10 +47,11 @@ export class FrameReader {
   /**
    * Takes the next bytes, all of them.
    *
+   * @param headerRead is told, before each header, how many of the bytes are behind
    * @throws Http2ConnectionError FRAME_SIZE_ERROR, PROTOCOL_ERROR, and what the sink throws; the connection can't
    * be read any further then
    */
-  push(bytes: Buffer, sink: FrameSink): void {
+  push(bytes: Buffer, sink: FrameSink, headerRead?: HeaderRead): void {
     const end = bytes.length;
     let at = 0;
     while (at < end) {
@@ -53,6 +59,7 @@ export class FrameReader {
         this.#raw[this.#headerFilled++] = bytes[at++] ?? 0;
         if (this.#headerFilled < frameHeaderBytes) continue;
         this.#readHeader();
+        headerRead?.consumedTo(at);
         sink.header(this.#header, this.#raw);
         if (this.#remaining > 0) continue;
       }

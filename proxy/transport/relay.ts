@@ -44,6 +44,7 @@ export class Relay implements UpstreamListener {
   readonly #listener: RelayListener;
   #upstream: TLSSocket | undefined;
   #toUpstream: Outlet | undefined;
+  #lastReadBytes = 0;
 
   constructor(deps: RelayDeps, listener: RelayListener) {
     this.#deps = deps;
@@ -110,7 +111,14 @@ export class Relay implements UpstreamListener {
   }
 
   upstreamBytes(bytes: Buffer, length: number): void {
+    this.toClient.beginRead(bytes);
     this.#guard(() => this.#listener.upstreamBytes(bytes, length));
+    this.toClient.endRead();
+    this.#lastReadBytes = length;
+  }
+
+  nextReadBuffer(): Buffer | undefined {
+    return this.toClient.landing(this.#lastReadBytes);
   }
 
   upstreamEnded(): void {
@@ -122,6 +130,7 @@ export class Relay implements UpstreamListener {
   }
 
   upstreamClosed(): void {
+    this.toClient.leaveLanding();
     if (!this.#deps.client.destroyed) this.#guard(() => this.#listener.upstreamClosed());
   }
 

@@ -33,8 +33,10 @@ export interface UpstreamDeps {
 }
 
 export interface UpstreamListener {
-  /** bytes[0, length) arrived; the buffer belongs to the dialer and is overwritten by the next read. */
+  /** bytes[0, length) arrived; they are overwritten by the next read unless `nextReadBuffer` gave their place. */
   upstreamBytes(bytes: Buffer, length: number): void;
+  /** Where the next read is to go; undefined: into a buffer of the dialer's. Asked after each read. */
+  nextReadBuffer(): Buffer | undefined;
   upstreamConnected(): void;
   /** The API server ended its side; it may still read. */
   upstreamEnded(): void;
@@ -65,9 +67,10 @@ export class UpstreamDialer {
    */
   dial(listener: UpstreamListener, protocol: Protocol): TLSSocket {
     const onread: OnReadOpts = {
-      buffer: () => this.#readBuffer,
-      callback: (length: number) => {
-        listener.upstreamBytes(this.#readBuffer, length);
+      buffer: () => listener.nextReadBuffer() ?? this.#readBuffer,
+      // Node gives back the buffer itself, whose type it does not promise.
+      callback: (length: number, buffer: Uint8Array) => {
+        listener.upstreamBytes(buffer as Buffer, length);
         return true;
       },
     };
@@ -102,6 +105,7 @@ export class UpstreamDialer {
         socket,
         {
           upstreamBytes: () => undefined,
+          nextReadBuffer: () => undefined,
           upstreamConnected: () => {
             resolve(socket.alpnProtocol === "h2" ? "h2" : "http/1.1");
             socket.destroy();

@@ -8,9 +8,32 @@ export const smallBytes = 8 * 1024;
 /** Buffers kept for reuse by all connections together. */
 const keptLarge = 12;
 const keptSmall = 64;
+/** Connections that may read into what they gather at one time; each keeps a large buffer from one read to the next. */
+const landingLimit = 4;
 
 interface Flushable {
   flush(): void;
+}
+
+/** A buffer that is gathered into, and goes back to those that are free when the last of its holders lets go. */
+export class GatherBuffer {
+  readonly bytes: Buffer;
+  readonly #batch: WriteBatch;
+  #holders = 0;
+
+  constructor(bytes: Buffer, batch: WriteBatch) {
+    this.bytes = bytes;
+    this.#batch = batch;
+  }
+
+  hold(): this {
+    this.#holders++;
+    return this;
+  }
+
+  release(): void {
+    if (--this.#holders === 0) this.#batch.giveBack(this);
+  }
 }
 
 /**
@@ -21,8 +44,9 @@ interface Flushable {
 export class WriteBatch {
   #dirty: Flushable[] = [];
   #isScheduled = false;
-  readonly #large: Buffer[] = [];
-  readonly #small: Buffer[] = [];
+  readonly #large: GatherBuffer[] = [];
+  readonly #small: GatherBuffer[] = [];
+  #landings = 0;
 
   /** Flushes the outlet at the end of this turn. */
   schedule(outlet: Flushable): void {
@@ -39,15 +63,26 @@ export class WriteBatch {
     for (const outlet of dirty) outlet.flush();
   }
 
-  /** A buffer with room for `bytes`, or the largest there is; give it back only when nobody else reads from it. */
-  borrow(bytes: number): Buffer {
-    return bytes <= smallBytes
-      ? (this.#small.pop() ?? Buffer.allocUnsafeSlow(smallBytes))
-      : (this.#large.pop() ?? Buffer.allocUnsafeSlow(largeBytes));
+  /** A buffer with room for `bytes`, or the largest there is, with one holder. */
+  borrow(bytes: number): GatherBuffer {
+    const [free, size] = bytes <= smallBytes ? [this.#small, smallBytes] : [this.#large, largeBytes];
+    return (free.pop() ?? new GatherBuffer(Buffer.allocUnsafeSlow(size), this)).hold();
   }
 
-  giveBack(buffer: Buffer): void {
-    const [free, kept] = buffer.length === smallBytes ? [this.#small, keptSmall] : [this.#large, keptLarge];
+  giveBack(buffer: GatherBuffer): void {
+    const [free, kept] =
+      buffer.bytes.length === smallBytes ? [this.#small, keptSmall] : [this.#large, keptLarge];
     if (free.length < kept) free.push(buffer);
+  }
+
+  /** Whether one more connection may read into what it gathers; if so, call `endLanding` when it does not any more. */
+  beginLanding(): boolean {
+    if (this.#landings === landingLimit) return false;
+    this.#landings++;
+    return true;
+  }
+
+  endLanding(): void {
+    this.#landings--;
   }
 }

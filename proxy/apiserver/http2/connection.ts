@@ -263,7 +263,9 @@ export class Http2Connection
 
   upstreamBytes(bytes: Buffer, length: number): void {
     if (this.#isClosing) return;
-    this.#readUpstream(() => this.#upstreamReader.push(bytes.subarray(0, length), this.#held));
+    this.#readUpstream(() =>
+      this.#upstreamReader.push(bytes.subarray(0, length), this.#held, this.#relay.toClient),
+    );
     this.#closeIfDrained();
   }
 
