@@ -9,6 +9,9 @@ import { Agent, request } from "node:https";
 import { PassThrough, type Readable } from "node:stream";
 import { connect } from "node:tls";
 
+/** No operation takes longer, with slow readers and restarts of the API server: what does has lost its answer. */
+export const answerMs = 60_000;
+
 export interface Endpoint {
   readonly port: number;
   readonly caPem: string;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { request } from "node:https";
 import { connect as connectTcp } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import type { Endpoint } from "./channel.ts";
+import { answerMs, type Endpoint } from "./channel.ts";
 import type { Random } from "./random.ts";
 import type { Tally } from "./tally.ts";
 import type { Views } from "./views.ts";
@@ -13,8 +13,6 @@ interface MisbehaviourDeps {
   readonly tally: Tally;
   readonly views: Views;
 }
-
-const answerMs = 60_000;
 
 /** What clients do to a server that no client library does, each over a connection of its own. */
 export class Misbehaviour {
@@ -65,17 +63,17 @@ export class Misbehaviour {
     const socket = await this.#connect();
     socket.write(text);
     // Let some of them get an answer on its way.
-    if (this.#deps.random.below(2) === 0 && text.endsWith("\r\n\r\n")) await once(socket, "data");
+    if (this.#deps.random.below(2) === 0 && text.endsWith("\r\n\r\n")) await firstBytes(socket);
     socket.destroy();
-    await once(socket, "close");
+    if (!socket.closed) await once(socket, "close");
   }
 
   async #refusedHead(): Promise<void> {
     const socket = await this.#connect();
     socket.write("GET /api/v1/configmaps HTTP/1.1\r\nhost : x\r\n\r\n");
-    const [answer]: Buffer[] = await once(socket, "data");
+    const answer = await firstBytes(socket);
     socket.destroy();
-    const line = answer?.toString("latin1").split("\r\n")[0];
+    const line = answer.toString("latin1").split("\r\n")[0];
     if (line?.startsWith("HTTP/1.1 400") !== true) throw new Error(`answered ${line}`);
   }
 
@@ -108,4 +106,13 @@ export class Misbehaviour {
     socket.on("error", () => undefined);
     return socket;
   }
+}
+
+/** A connection that ends without an answer is told of as one: its API server may be away. */
+function firstBytes(socket: TLSSocket): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    socket.once("data", resolve);
+    socket.once("close", () => reject(new Error("the connection ended without an answer")));
+    socket.setTimeout(answerMs, () => socket.destroy());
+  });
 }

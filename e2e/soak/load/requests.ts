@@ -1,5 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
-import type { Answer, Call, Channel } from "./channel.ts";
+import { type Answer, answerMs, type Call, type Channel } from "./channel.ts";
 import { wrongInBytes, wrongInList } from "./contents.ts";
 import { isPostponed, Postponed } from "./postponed.ts";
 import type { Random } from "./random.ts";
@@ -74,7 +74,7 @@ export class Requests {
     this.#operation = name;
     const startMs = performance.now();
     try {
-      await operations[name]?.run(this);
+      await answered(operations[name]?.run(this));
     } catch (error) {
       if (error instanceof Postponed) return;
       const reason = error instanceof Error ? error.message : String(error);
@@ -236,6 +236,19 @@ export class Requests {
     const { random } = this.#deps;
     const resource = random.pick(["configmaps", "secrets", "serviceaccounts"] as const);
     return { resource, team: random.pick(teams), name: `passing-${random.below(passingNames)}` };
+  }
+}
+
+async function answered(operation: Promise<void> | undefined): Promise<void> {
+  const deadline = new AbortController();
+  const late = wait(answerMs, undefined, { signal: deadline.signal }).then(() => {
+    throw new Error(`no answer within ${answerMs} ms`);
+  });
+  try {
+    await Promise.race([operation, late]);
+  } finally {
+    deadline.abort();
+    late.catch(() => undefined);
   }
 }
 
