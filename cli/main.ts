@@ -17,6 +17,10 @@ const commands: Readonly<Record<string, CommandRow>> = {
     about: "shard an example operator on an embedded cluster and prove that each object has one owner",
     load: async () => (await import("./demo/main.ts")).runDemo,
   },
+  check: {
+    about: "look for what is wrong with a cluster or an installation, and what to do about it",
+    load: async () => (await import("./cluster/check/main.ts")).runCheckCommand,
+  },
   proxy: {
     about: "data plane: the sidecar of an operator pod",
     load: async () => (await import("#proxy/main")).runProxy,

@@ -4,10 +4,10 @@ import { optionalText, port, toggle } from "#runtime/setting-types";
 import type { Environment } from "#runtime/settings";
 import { settingsOrHelp } from "#runtime/settings";
 import { copyKubeconfig } from "../kubeconfig-file.ts";
+import { Progress } from "../progress.ts";
 import { applyAll, readManifests } from "./manifests.ts";
 import { operatorName, operatorNamespace, provePhase, type ShardView, shardsReady } from "./phases.ts";
 import { type DemoReport, type PhaseReport, phaseReport, printReport } from "./print.ts";
-import { Progress } from "./progress.ts";
 import { compareOwners, type Proof } from "./proof.ts";
 import { installKinds, namespaceObject, openStage, type Stage, startManager } from "./stage.ts";
 

@@ -118,7 +118,8 @@ export class RealMesh implements AsyncDisposable {
   }
 }
 
-async function install(admin: Kubectl): Promise<void> {
+/** Applies our kinds and the install files. */
+export async function install(admin: Kubectl): Promise<void> {
   await admin.ok(["apply", "--server-side", "-f", join(root, "crds")]);
   await admin.ok(["wait", "--for=condition=Established", "--timeout=60s", "-f", join(root, "crds")]);
   await admin.ok(["create", "namespace", "ctrlmesh"]);
@@ -159,7 +160,11 @@ async function startPodRunner({ plane, admin, folder, operator }: PodRunnerFacts
 }
 
 /** A kubeconfig of the manager's service account, with its token only. */
-async function managerKubeconfig(plane: ControlPlane, admin: Kubectl, folder: string): Promise<string> {
+export async function managerKubeconfig(
+  plane: ControlPlane,
+  admin: Kubectl,
+  folder: string,
+): Promise<string> {
   const token = (
     await admin.ok(["create", "token", "ctrlmesh-manager", "-n", "ctrlmesh", "--duration=2h"])
   ).trim();
