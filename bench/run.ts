@@ -84,14 +84,16 @@ class CaseRun {
 
   async #measureOnce(contender: Contender): Promise<Figures> {
     const { protocol, isFirstStart = false, needsNewProcess } = this.#case;
-    const running =
-      this.#running.get(contender.name) ?? (await contender.start(this.#bed, { protocol, isFirstStart }));
+    const present = this.#running.get(contender.name);
+    const running = present ?? (await contender.start(this.#bed, { protocol, isFirstStart }));
     if (!needsNewProcess) this.#running.set(contender.name, running);
+    const { timing } = this.#plan;
+    const isNew = present === undefined && !needsNewProcess;
     try {
       return await this.#checked({
         bed: this.#bed,
         running,
-        timing: this.#plan.timing,
+        timing: isNew ? { ...timing, warmMs: timing.firstWarmMs } : timing,
         rewrites: contender.rewrites,
       });
     } finally {

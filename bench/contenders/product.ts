@@ -84,7 +84,9 @@ export class Product implements Contender, AsyncDisposable {
     const running = await ContenderProcess.start({ argv, port, env });
     const ready = await untilReady(running, adminPort);
     await granted;
-    if (!existsSync(join(folder, "state", "snapshot"))) throw new Error("the product stores no snapshot");
+    // Later starts begin with what this one has on its disk.
+    const stored = ["snapshot", "serving.pem"].map((file) => join(folder, "state", file));
+    await running.until(async () => stored.every((file) => existsSync(file)), "the product stores no state");
     return {
       port,
       pid: running.pid,

@@ -50,3 +50,31 @@ export function isSpelled(bytes: Uint8Array, start: number, end: number, lower: 
   }
   return true;
 }
+
+/** Whether `text` (ASCII) stands at bytes[start, end), letter by letter. */
+export function isExactly(bytes: Uint8Array, start: number, end: number, text: string): boolean {
+  if (end - start !== text.length) return false;
+  for (let index = 0; index < text.length; index++) {
+    if (bytes[start + index] !== text.charCodeAt(index)) return false;
+  }
+  return true;
+}
+
+/** Characters of a text that is kept for comparison. */
+const keptCharacters = 256;
+
+/**
+ * Strings of one field on one connection, which are the same from message to message: comparing them costs a fraction
+ * of making a string anew.
+ */
+export class RepeatedText {
+  #latest = "";
+
+  /** bytes[start, end) as Latin-1 characters. */
+  read(bytes: Buffer, start: number, end: number): string {
+    if (isExactly(bytes, start, end, this.#latest)) return this.#latest;
+    const text = bytes.toString("latin1", start, end);
+    if (text.length <= keptCharacters) this.#latest = text;
+    return text;
+  }
+}

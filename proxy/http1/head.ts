@@ -1,5 +1,15 @@
 import { CtrlmeshError } from "#api/errors";
-import { CR, isSpelled, LF, requestValueBytes, SP, targetBytes, tokenBytes } from "./characters.ts";
+import {
+  CR,
+  isExactly,
+  isSpelled,
+  LF,
+  RepeatedText,
+  requestValueBytes,
+  SP,
+  targetBytes,
+  tokenBytes,
+} from "./characters.ts";
 import {
   createFieldLine,
   type FieldLine,
@@ -54,6 +64,8 @@ const malformed = (what: string): CtrlmeshError =>
  */
 export class RequestHeadParser {
   readonly #line: FieldLine = createFieldLine();
+  readonly #methods = new RepeatedText();
+  readonly #accepts = new RepeatedText();
   #method = "";
   #target = "";
   #targetStart = 0;
@@ -115,7 +127,7 @@ export class RequestHeadParser {
     let at = start;
     while (at < end && tokenBytes[bytes[at] ?? 0] === 1) at++;
     if (at === start || bytes[at] !== SP) throw malformed("the request line does not begin with a method");
-    this.#method = bytes.toString("latin1", start, at);
+    this.#method = this.#methods.read(bytes, start, at);
     const targetStart = ++at;
     while (at < end && targetBytes[bytes[at] ?? 0] === 1) at++;
     if (at === end || bytes[at] !== SP)
@@ -131,13 +143,10 @@ export class RequestHeadParser {
   }
 
   #readVersion(bytes: Buffer, start: number, end: number): void {
-    const version = bytes.toString("latin1", start, Math.min(end, start + 16));
-    if (version === "HTTP/1.1" || version === "HTTP/1.0") {
-      this.#isVersion10 = version === "HTTP/1.0";
-      return;
-    }
+    this.#isVersion10 = isExactly(bytes, start, end, "HTTP/1.0");
+    if (this.#isVersion10 || isExactly(bytes, start, end, "HTTP/1.1")) return;
     throw malformed(
-      version === "HTTP/2.0"
+      isExactly(bytes, start, end, "HTTP/2.0")
         ? "the client speaks HTTP/2 without having agreed on it; this connection is HTTP/1.1"
         : "the request line does not end with HTTP/1.1 or HTTP/1.0",
     );
@@ -153,7 +162,8 @@ export class RequestHeadParser {
         if (isNamed(bytes, line, "host")) this.#hosts++;
         break;
       case 6:
-        if (isNamed(bytes, line, "accept")) this.#accept ??= textOf(bytes, line);
+        if (isNamed(bytes, line, "accept"))
+          this.#accept ??= this.#accepts.read(bytes, line.valueStart, line.valueEnd);
         else if (isNamed(bytes, line, "expect")) this.#readExpect(bytes);
         break;
       case 7:

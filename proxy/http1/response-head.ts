@@ -1,5 +1,5 @@
 import { CtrlmeshError } from "#api/errors";
-import { CR, isSpelled, LF, responseValueBytes } from "./characters.ts";
+import { CR, isExactly, isSpelled, LF, RepeatedText, responseValueBytes } from "./characters.ts";
 import { createFieldLine, type FieldLine, isNamed, lengthOf, parseFieldLine, textOf } from "./field-line.ts";
 import { keepsAlive } from "./head.ts";
 
@@ -29,6 +29,7 @@ const malformed = (what: string): CtrlmeshError =>
  */
 export class ResponseHeadParser {
   readonly #line: FieldLine = createFieldLine();
+  readonly #contentTypes = new RepeatedText();
   #lineStart = 0;
   #searched = 0;
   #hasStatusLine = false;
@@ -63,10 +64,10 @@ export class ResponseHeadParser {
   }
 
   #readStatusLine(bytes: Buffer, start: number, end: number): void {
-    const version = bytes.toString("latin1", start, Math.min(end, start + 9));
-    if (version !== "HTTP/1.1 " && version !== "HTTP/1.0 ")
+    const versionEnd = Math.min(end, start + 9);
+    this.#isVersion10 = isExactly(bytes, start, versionEnd, "HTTP/1.0 ");
+    if (!this.#isVersion10 && !isExactly(bytes, start, versionEnd, "HTTP/1.1 "))
       throw malformed("the status line is not HTTP/1.x");
-    this.#isVersion10 = version === "HTTP/1.0 ";
     let status = 0;
     for (let at = start + 9; at < start + 12; at++) {
       const digit = at < end ? (bytes[at] ?? 0) - 48 : -1;
@@ -95,7 +96,8 @@ export class ResponseHeadParser {
         }
         break;
       case 12:
-        if (isNamed(bytes, line, "content-type")) this.#contentType ??= textOf(bytes, line);
+        if (isNamed(bytes, line, "content-type"))
+          this.#contentType ??= this.#contentTypes.read(bytes, line.valueStart, line.valueEnd);
         break;
       case 14:
         if (isNamed(bytes, line, "content-length")) this.#readContentLength(bytes);
