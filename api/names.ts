@@ -44,6 +44,8 @@ export const annotations = {
   /** Opt-in of a namespace; a label of the same key counts too. */
   enableProxy: `${group}/enable-proxy`,
   proxyMode: `${group}/proxy-mode`,
+  /** "true": clients that dial the API server by its name are led to the proxy too (modes env and kubeconfig). */
+  proxyByName: `${group}/proxy-by-name`,
   /** On injected pods: JSON that tells what injection changed. */
   injected: `${group}/injected`,
   logPath: `${group}/log-path`,
@@ -51,6 +53,17 @@ export const annotations = {
   envInject: `${group}/env-inject`,
   proxyResource: `${group}/proxy-resource`,
 } as const;
+
+/** Level that Pod Security enforces in a namespace (label of the namespace). */
+export const podSecurityEnforce = "pod-security.kubernetes.io/enforce";
+
+/** Names by which clients in a pod know the API server. */
+export const apiServerNames = [
+  "kubernetes",
+  "kubernetes.default",
+  "kubernetes.default.svc",
+  "kubernetes.default.svc.cluster.local",
+] as const;
 
 export const finalizer = `finalizer.${group}/protected`;
 

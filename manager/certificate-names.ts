@@ -1,5 +1,5 @@
 import { isIP, isIPv4 } from "node:net";
-import { wellKnown } from "#api/names";
+import { apiServerNames, wellKnown } from "#api/names";
 import type { NameConstraints } from "#runtime/name-constraints";
 
 export interface Names {
@@ -10,28 +10,24 @@ export interface Names {
 export interface NameSettings {
   /** The manager's. */
   readonly namespace: string;
-  /** Address or name of the API server's service, as pods have it in KUBERNETES_SERVICE_HOST. */
-  readonly serviceHost: string | undefined;
+  /**
+   * Addresses, or a name, of the API server's service: first what pods have in KUBERNETES_SERVICE_HOST, then those
+   * of the other IP family.
+   */
+  readonly serviceHosts: readonly string[];
   /** Host by which the API server calls the webhooks; undefined: by the service. */
   readonly webhookHost: string | undefined;
 }
-
-const apiServerNames = [
-  "kubernetes",
-  "kubernetes.default",
-  "kubernetes.default.svc",
-  "kubernetes.default.svc.cluster.local",
-] as const;
 
 /**
  * Names of a proxy's serving certificate: those by which clients in its pod know the API server. The proxy
  * has no say in them. A pod's own address counts only when it is a loopback address, as on the embedded
  * cluster: an address of the pod network would let its proxy pose as a server for other pods.
  */
-export function proxyNames({ serviceHost }: NameSettings, podIp: string): Names {
+export function proxyNames({ serviceHosts }: NameSettings, podIp: string): Names {
   const ownAddress = isIPv4(podIp) && podIp.startsWith("127.") ? [podIp] : [];
   return withHosts({ dnsNames: ["localhost", ...apiServerNames], ipAddresses: ["127.0.0.1", "::1"] }, [
-    serviceHost,
+    ...serviceHosts,
     ...ownAddress,
   ]);
 }

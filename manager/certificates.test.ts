@@ -12,7 +12,7 @@ import { Certificates } from "./certificates.ts";
 import { MemoryClient } from "./memory-client.ts";
 import { secretBody, textsOfSecret } from "./secret-texts.ts";
 
-const names = { namespace: "ctrlmesh", serviceHost: "10.96.0.1", webhookHost: undefined };
+const names = { namespace: "ctrlmesh", serviceHosts: ["10.96.0.1"], webhookHost: undefined };
 const dayMs = 86_400_000;
 const { signal } = new AbortController();
 const pod = { name: "op-0", namespace: "billing", uid: "6f1c", podIp: "10.1.2.3" };
@@ -162,6 +162,13 @@ test("certificates: a proxy gets 7 days and fixed names, and its address only wh
       new X509Certificate(certificates.meshBundlePem).publicKey,
     ),
   );
+  const dual = bench();
+  await using onDualStack = await Certificates.open(
+    { ...dual.deps, names: { ...names, serviceHosts: ["10.96.0.1", "fd00::1"] } },
+    signal,
+  );
+  const { certificateChainPem: both } = await onDualStack.issueProxyCertificate(spki(), pod);
+  assert.deepEqual(readCertificate(both).ipAddresses, ["127.0.0.1", "::1", "10.96.0.1", "fd00::1"]);
   const onDevcluster = await certificates.issueProxyCertificate(spki(), { ...pod, podIp: "127.30.0.7" });
   assert.ok(readCertificate(onDevcluster.certificateChainPem).ipAddresses.includes("127.30.0.7"));
   for (const podIp of ["", "127.0.0.1.example.com", "::1"]) {

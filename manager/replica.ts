@@ -11,6 +11,7 @@ import { defaultProxyResources } from "#webhook/injection-request";
 import { isOptedIn } from "#webhook/opt-in";
 import { createWebhookServer, type WebhookServer } from "#webhook/server";
 import type { StampSettings } from "#webhook/stamp";
+import { readApiServerAddresses, serviceHosts } from "./api-server-addresses.ts";
 import { CaBundles } from "./ca-bundle.ts";
 import { Certificates } from "./certificates.ts";
 import type { ManagerSettings } from "./settings.ts";
@@ -60,7 +61,7 @@ export async function startReplica(
   const stamp = stampSettings(settings);
   const names = {
     namespace: settings.namespace,
-    serviceHost: settings.kubernetesServiceIp,
+    serviceHosts: await serviceHosts(client, settings.kubernetesServiceIp, log, signal),
     webhookHost: settings.webhookHost,
   };
   const certificates = stack.use(await Certificates.open({ client, clock, log, names }, signal));
@@ -80,6 +81,7 @@ export async function startReplica(
       namespaces: namespaceLister(client, namespaces),
       shardingConfigs: shardingConfigLister(client),
       namespaceObjects: bundles,
+      apiServer: { read: (deadline) => readApiServerAddresses(client, deadline) },
       settings: injectionSettings(settings),
       nativeSidecars: settings.nativeSidecars,
       stamp,
@@ -116,6 +118,7 @@ function injectionSettings(settings: ManagerSettings): InjectionSettings {
     managerAddress: proxyManagerAddress(settings),
     managerNamespace: settings.namespace,
     extraEnv: {},
+    iptablesBackend: settings.iptablesBackend,
   };
 }
 

@@ -6,6 +6,7 @@ import { logFormats, logLevels } from "#runtime/log";
 import type { Setting } from "#runtime/setting-types";
 import { integer, list, oneOf, optionalText, port, text, toggle } from "#runtime/setting-types";
 import type { Settings } from "#runtime/settings";
+import { iptablesBackends } from "#webhook/injection-request";
 
 /** Settings of `ctrlmesh manager`; names of the originals are kept where they make sense (`spec/ctrlmesh.md` 3.7). */
 export const managerSettings = {
@@ -113,6 +114,11 @@ export const managerSettings = {
     default: 400,
     min: 1,
     max: 100_000,
+  }),
+  iptablesBackend: oneOf(iptablesBackends, {
+    description:
+      "packet filter that mode iptables writes to; legacy gives its init container NET_RAW as well",
+    default: "nft",
   }),
   nativeSidecars: toggle({
     description: "inject the proxy as a native sidecar; off: as the first container",

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { annotations, labels, proxyPaths } from "#api/names";
-import { chooseMode, inject } from "./inject.ts";
+import { inject } from "./inject.ts";
 import { defaultProxyResources, type InjectionRequest } from "./injection-request.ts";
 import { type Container, type Pod, parsePod } from "./pod.ts";
 
@@ -12,6 +12,12 @@ const request: InjectionRequest = {
   shard: "billing-a",
   mode: "env",
   nativeSidecars: true,
+  byName: false,
+  apiServer: [
+    { host: "10.96.0.1", port: 443 },
+    { host: "fd00:10:96::1", port: 443 },
+  ],
+  podSecurity: undefined,
   settings: {
     image: "registry.example.com/ctrlmesh:1",
     imagePullPolicy: "IfNotPresent",
@@ -19,6 +25,7 @@ const request: InjectionRequest = {
     managerAddress: "ctrlmesh-manager.ctrlmesh.svc:8071",
     managerNamespace: "ctrlmesh",
     extraEnv: {},
+    iptablesBackend: "nft",
   },
 };
 
@@ -390,21 +397,11 @@ test("inject: pods that can't have a proxy are refused with place and hint", () 
   );
 });
 
-test("mode: pod wins over namespace, env is the default, unknown ones name those that exist", () => {
-  const key = annotations.proxyMode;
-  assert.equal(chooseMode(operatorPod(), {}), "env");
-  assert.equal(chooseMode(operatorPod(), { [key]: "kubeconfig" }), "kubeconfig");
-  assert.equal(chooseMode(withAnnotations({ [key]: "env" }), { [key]: "kubeconfig" }), "env");
-  const wrong = /the modes are env and kubeconfig/;
-  refused(() => chooseMode(withAnnotations({ [key]: "iptables" }), {}), /^metadata\.annotations/, wrong);
-  refused(() => chooseMode(operatorPod(), { [key]: "x" }), /^namespace metadata\.annotations/, wrong);
-  refused(() => chooseMode(withLabelsOf({ [labels.enableIptables]: "true" }), {}), /enable-iptables/, wrong);
-});
-
 test("D2: an operator's own webhook is not redirected anywhere", () => {
   const { pod } = inject(operatorPod(), request);
   assert.ok(!JSON.stringify(pod).includes("5445"));
-  assert.equal((pod.spec.initContainers ?? []).filter(({ name }) => name === "ctrlmesh-init").length, 0);
+  const { pod: redirected } = inject(operatorPod(), { ...request, mode: "iptables" });
+  assert.ok(!JSON.stringify(redirected).includes("5445"));
 });
 
 const variable = fc.record({
@@ -455,10 +452,11 @@ test("inject: injecting twice is injecting once, for any pod, mode and sidecar k
   fc.assert(
     fc.property(
       anyPod,
-      fc.constantFrom("env" as const, "kubeconfig" as const),
+      fc.constantFrom("env" as const, "kubeconfig" as const, "iptables" as const),
       fc.boolean(),
-      (pod, mode, nativeSidecars) => {
-        const wanted = { ...request, mode, nativeSidecars };
+      fc.boolean(),
+      (pod, mode, nativeSidecars, byName) => {
+        const wanted = { ...request, mode, nativeSidecars, byName };
         let once: Pod;
         try {
           once = inject(pod, wanted).pod;
@@ -491,6 +489,9 @@ const cases: Readonly<Record<string, InjectionRequest>> = {
   "env-native": request,
   "env-container": { ...request, nativeSidecars: false },
   "kubeconfig-native": kubeconfigRequest,
+  "iptables-native": { ...request, mode: "iptables" },
+  "iptables-container": { ...request, mode: "iptables", nativeSidecars: false },
+  "by-name": { ...request, byName: true },
 };
 for (const before of readdirSync(folder).filter((name) => name.endsWith(".before.json"))) {
   for (const [name, wanted] of Object.entries(cases)) {

@@ -1,28 +1,24 @@
-import { isLabelValue } from "#api/label-selector";
-import { annotations, containers, labels, proxyPaths } from "#api/names";
+import { annotations, labels, proxyPaths } from "#api/names";
+import { byNameAddress, caughtByName } from "./by-name.ts";
 import { readEnvInject } from "./env-inject.ts";
-import {
-  type InjectionMode,
-  type InjectionRecord,
-  type InjectionRequest,
-  injectionModes,
-  refusal,
-} from "./injection-request.ts";
+import type { InjectionMode, InjectionRecord, InjectionRequest } from "./injection-request.ts";
 import { byName, entriesFirst, withEntries } from "./keyed-list.ts";
 import { shareLogs } from "./log-path.ts";
 import { envMode } from "./modes/env.ts";
+import { iptablesMode } from "./modes/iptables.ts";
 import { kubeconfigMode } from "./modes/kubeconfig.ts";
-import type { Mode } from "./modes/mode.ts";
+import type { Mode, ModeFactory } from "./modes/mode.ts";
+import { containersOf, isInit, isProxy, isTheirs } from "./our-containers.ts";
 import type { Container, Pod, Volume } from "./pod.ts";
-import { isProxy, proxyContainer } from "./proxy-container.ts";
+import { proxyContainer } from "./proxy-container.ts";
 import { readProxyWishes } from "./proxy-wishes.ts";
+import { refuseImpossible } from "./refuse-pod.ts";
 import {
   apiAccessMount,
   apiAccessVolume,
   proxyVolumes,
   serviceAccountMount,
   trustingMesh,
-  volumeNames,
 } from "./volumes.ts";
 
 export interface Injection {
@@ -32,7 +28,11 @@ export interface Injection {
   readonly warnings: readonly string[];
 }
 
-const modes: Record<InjectionMode, () => Mode> = { env: envMode, kubeconfig: kubeconfigMode };
+const modes: Record<InjectionMode, ModeFactory> = {
+  env: envMode,
+  kubeconfig: kubeconfigMode,
+  iptables: iptablesMode,
+};
 
 /**
  * Puts the proxy into a pod and leads the operator's containers to it. Pure and idempotent: applied to its
@@ -43,16 +43,20 @@ const modes: Record<InjectionMode, () => Mode> = { env: envMode, kubeconfig: kub
  */
 export function inject(pod: Pod, request: InjectionRequest): Injection {
   refuseImpossible(pod, request);
-  const mode = modes[request.mode]();
-  const present = allContainers(pod).find(isProxy);
-  const apps = withoutProxy(pod);
+  const mode = modes[request.mode](request, pod);
+  const present = containersOf(pod);
+  const apps = withoutOurs(pod);
   const appContainers = [...apps.spec.containers, ...(apps.spec.initContainers ?? [])];
-  const proxy = proxyContainer(request, readProxyWishes(apps, appContainers, present), present);
-  const withEnv = withInjectedEnv(apps);
-  const routed = routeContainers(withEnv, request, mode);
+  const wishes = readProxyWishes(apps, appContainers, present.find(isProxy));
+  // In mode iptables the name's address is caught, whoever looks it up.
+  const byName = request.byName && request.mode !== "iptables";
+  const alsoListen = [...(mode.alsoListen ?? []), ...(byName ? [byNameAddress] : [])];
+  const proxy = proxyContainer(request, { ...wishes, alsoListen }, present.find(isProxy));
+  const init = mode.init && { ...present.find(isInit), ...mode.init };
+  const routed = routeContainers(withInjectedEnv(apps), request, mode);
   const withVolumes = withTrust(routed.pod, mode);
-  const placed = placeProxy(withVolumes.pod, proxy, request);
-  const done = shareLogs(placed);
+  const named = byName ? caughtByName(withVolumes.pod, wishes.upstream) : withVolumes.pod;
+  const done = shareLogs(placeOurs(named, { proxy, init }, request));
   const record: InjectionRecord = {
     shard: request.shard,
     mode: request.mode,
@@ -65,80 +69,14 @@ export function inject(pod: Pod, request: InjectionRequest): Injection {
   return { pod: withMarks(done, record), record, warnings: warningsAbout(pod, request) };
 }
 
-/**
- * The mode that pod or namespace asks for; the pod wins.
- *
- * @throws INJECTION_REFUSED for a mode that does not exist
- */
-export function chooseMode(pod: Pod, namespaceAnnotations: Readonly<Record<string, string>>): InjectionMode {
-  const key = annotations.proxyMode;
-  const own = pod.metadata.annotations?.[key];
-  const wanted = own ?? namespaceAnnotations[key] ?? "env";
-  const mode = injectionModes.find((name) => name === wanted);
-  const iptables = pod.metadata.labels?.[labels.enableIptables] === "true";
-  if (mode !== undefined && !(own === undefined && iptables)) return mode;
-  const where =
-    mode === undefined
-      ? `${own === undefined ? "namespace " : ""}metadata.annotations[${key}]`
-      : `metadata.labels[${labels.enableIptables}]`;
-  throw refusal(
-    where,
-    mode === undefined ? `there is no mode "${wanted}"` : "there is no mode iptables",
-    `the modes are ${injectionModes.join(" and ")}`,
-  );
-}
-
-function refuseImpossible(pod: Pod, { shard }: InjectionRequest): void {
-  if (pod.spec.hostNetwork === true) {
-    throw refusal(
-      "spec.hostNetwork",
-      "a pod on the host's network shares its loopback addresses, so the proxy's port is not its own",
-      `take hostNetwork away, or set the label ${labels.enableProxy}: "false"`,
-    );
-  }
-  if (pod.metadata.labels?.[labels.kubeconfigVolume] !== undefined) {
-    throw refusal(
-      `metadata.labels[${labels.kubeconfigVolume}]`,
-      "a proxy speaks only to the API server of its own cluster",
-      "take the label away",
-    );
-  }
-  if (!isLabelValue(shard)) {
-    throw refusal(
-      `metadata.labels[${labels.shardingConfigInjected}]`,
-      `the name "${shard}" of the ShardingConfig does not fit into a label`,
-      "give it a name of at most 63 characters",
-    );
-  }
-  refuseTakenNames(pod);
-}
-
-/** Our names in a pod that was not injected before. */
-function refuseTakenNames(pod: Pod): void {
-  if (pod.metadata.annotations?.[annotations.injected] !== undefined) return;
-  if (allContainers(pod).some(isProxy)) {
-    throw refusal("spec.containers", `the name ${containers.proxy} is taken`, "rename that container");
-  }
-  const names = new Set<string>(Object.values(volumeNames));
-  const index = (pod.spec.volumes ?? []).findIndex(({ name }) => names.has(name));
-  const taken = pod.spec.volumes?.[index];
-  if (taken !== undefined) {
-    throw refusal(`spec.volumes[${index}]`, `the name "${taken.name}" is taken`, "rename that volume");
-  }
-}
-
-function allContainers({ spec }: Pod): Container[] {
-  return [...(spec.initContainers ?? []), ...spec.containers];
-}
-
-function withoutProxy(pod: Pod): Pod {
+function withoutOurs(pod: Pod): Pod {
   const { initContainers, ...spec } = pod.spec;
-  const kept = initContainers?.filter((container) => !isProxy(container));
+  const kept = initContainers?.filter(isTheirs);
   return {
     ...pod,
     spec: {
       ...spec,
-      containers: spec.containers.filter((container) => !isProxy(container)),
+      containers: spec.containers.filter(isTheirs),
       ...(kept === undefined ? {} : { initContainers: kept }),
     },
   };
@@ -195,7 +133,7 @@ interface WithVolumes {
 
 function withTrust(pod: Pod, mode: Mode): WithVolumes {
   const mounted = new Set(
-    allContainers(pod).flatMap((container) => serviceAccountMount(container)?.name ?? []),
+    containersOf(pod).flatMap((container) => serviceAccountMount(container)?.name ?? []),
   );
   const ownAccess: Volume[] = mounted.has(apiAccessMount.name) ? [apiAccessVolume()] : [];
   const added = [...ownAccess, ...mode.volumes(), ...proxyVolumes()];
@@ -210,13 +148,30 @@ function withTrust(pod: Pod, mode: Mode): WithVolumes {
   };
 }
 
-function placeProxy(pod: Pod, proxy: Container, { nativeSidecars }: InjectionRequest): Pod {
+interface Ours {
+  readonly proxy: Container;
+  readonly init: Container | undefined;
+}
+
+/**
+ * A native sidecar stands before all that shall go through it, and the rules before the sidecar. A proxy that is a
+ * plain container starts after the init containers: rules that stood before these would lead them to nobody.
+ */
+function placeOurs(pod: Pod, { proxy, init }: Ours, { nativeSidecars }: InjectionRequest): Pod {
   const { initContainers, containers: apps } = pod.spec;
+  const inits = init === undefined ? [] : [init];
+  if (nativeSidecars) {
+    const first = entriesFirst([...inits, proxy], initContainers, byName);
+    return { ...pod, spec: { ...pod.spec, initContainers: first } };
+  }
+  const last = init === undefined ? initContainers : [...(initContainers ?? []), init];
   return {
     ...pod,
-    spec: nativeSidecars
-      ? { ...pod.spec, initContainers: entriesFirst([proxy], initContainers, byName) }
-      : { ...pod.spec, containers: entriesFirst([proxy], apps, byName) },
+    spec: {
+      ...pod.spec,
+      containers: entriesFirst([proxy], apps, byName),
+      ...(last === undefined ? {} : { initContainers: last }),
+    },
   };
 }
 
@@ -238,7 +193,7 @@ function withMarks(pod: Pod, record: InjectionRecord): Pod {
 function warningsAbout(pod: Pod, { nativeSidecars }: InjectionRequest): string[] {
   const warnings: string[] = [];
   const blind = pod.spec.containers.filter(
-    (container) => !isProxy(container) && serviceAccountMount(container) === undefined,
+    (container) => isTheirs(container) && serviceAccountMount(container) === undefined,
   );
   if (pod.spec.automountServiceAccountToken === false && blind.length > 0) {
     warnings.push(

@@ -1,8 +1,13 @@
 import { CtrlmeshError } from "#api/errors";
+import type { HostAndPort } from "#runtime/setting-types";
 
 /** How the operator's containers are led to the proxy. */
-export const injectionModes = ["env", "kubeconfig"] as const;
+export const injectionModes = ["env", "kubeconfig", "iptables"] as const;
 export type InjectionMode = (typeof injectionModes)[number];
+
+/** Which of the kernel's packet filters takes the rules of mode iptables; legacy needs NET_RAW besides NET_ADMIN. */
+export const iptablesBackends = ["nft", "legacy"] as const;
+export type IptablesBackend = (typeof iptablesBackends)[number];
 
 /** A Kubernetes quantity map: "cpu" to "20m". */
 export type Quantities = Readonly<Record<string, string>>;
@@ -23,6 +28,7 @@ export interface InjectionSettings {
   readonly managerNamespace: string;
   /** Further environment of the proxy. */
   readonly extraEnv: Readonly<Record<string, string>>;
+  readonly iptablesBackend: IptablesBackend;
 }
 
 /** Small on purpose: an idle proxy needs 70 MiB and next to no CPU; no CPU limit, which would throttle bursts. */
@@ -39,6 +45,12 @@ export interface InjectionRequest {
   readonly mode: InjectionMode;
   /** Whether the API server and its kubelets know init containers that keep running (1.29 and later). */
   readonly nativeSidecars: boolean;
+  /** Whether clients that dial the API server's name are led to the proxy as well. */
+  readonly byName: boolean;
+  /** Addresses of the Service `kubernetes`; only mode iptables needs them. */
+  readonly apiServer: readonly HostAndPort[];
+  /** Level that Pod Security enforces in the namespace, if any. */
+  readonly podSecurity: string | undefined;
   readonly settings: InjectionSettings;
 }
 

@@ -13,6 +13,11 @@ test("JSON patch: keys with slash and tilde are escaped, equal parts are left ou
   );
 });
 
+test("JSON patch: a member called __proto__ is one like others", () => {
+  const after = JSON.parse('{"a":{"x":1,"__proto__":{"y":2}}}');
+  assert.deepEqual(jsonPatch({ a: { x: 1 } }, after), [{ op: "add", path: "/a/__proto__", value: { y: 2 } }]);
+});
+
 test("JSON patch: applied to the first value it gives the second one, for any two objects", () => {
   const object = fc.dictionary(fc.constantFrom("a", "b", "c/d", "e~f"), fc.jsonValue({ maxDepth: 3 }));
   fc.assert(
@@ -25,6 +30,11 @@ test("JSON patch: applied to the first value it gives the second one, for any tw
   );
 });
 
+/** A member is a member also when it is called `__proto__`. */
+function define(parent: object, key: string, value: unknown): void {
+  Object.defineProperty(parent, key, { value, enumerable: true, configurable: true, writable: true });
+}
+
 /** RFC 6902, add, replace and remove at places that exist. */
 function applyOperation(root: unknown, operation: PatchOperation): unknown {
   const keys = operation.path
@@ -35,6 +45,6 @@ function applyOperation(root: unknown, operation: PatchOperation): unknown {
   if (last === undefined) return operation.op === "remove" ? undefined : operation.value;
   const parent: unknown = keys.reduce<unknown>((value, key) => Reflect.get(Object(value), key), root);
   if (operation.op === "remove") Reflect.deleteProperty(Object(parent), last);
-  else Reflect.set(Object(parent), last, operation.value);
+  else define(Object(parent), last, operation.value);
   return root;
 }

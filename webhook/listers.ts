@@ -1,4 +1,5 @@
 import type { ShardingConfig } from "#api/sharding-config";
+import type { HostAndPort } from "#runtime/setting-types";
 
 /** A namespace as far as admission looks at it. */
 export interface NamespaceFacts {
@@ -37,6 +38,15 @@ export interface ShardingConfigLister {
     readonly configs: readonly ShardingConfig[];
     readonly unreadable: readonly UnreadableShardingConfig[];
   }>;
+}
+
+export interface ApiServerAddresses {
+  /**
+   * Consistent read of the Service `kubernetes`: its addresses of all IP families, with the port of HTTPS.
+   *
+   * @throws CtrlmeshError of the API client
+   */
+  read(signal: AbortSignal): Promise<readonly HostAndPort[]>;
 }
 
 export interface NamespaceObjects {

@@ -1,8 +1,15 @@
 import { CtrlmeshError } from "#api/errors";
+import { podSecurityEnforce } from "#api/names";
 import { type AdmissionRequest, allow, allowWith, refuse, type Verdict } from "./admission-review.ts";
-import { chooseMode, inject } from "./inject.ts";
+import { chooseMode } from "./choose-mode.ts";
+import { inject } from "./inject.ts";
 import type { InjectionSettings } from "./injection-request.ts";
-import type { NamespaceLister, NamespaceObjects, ShardingConfigLister } from "./listers.ts";
+import type {
+  ApiServerAddresses,
+  NamespaceLister,
+  NamespaceObjects,
+  ShardingConfigLister,
+} from "./listers.ts";
 import { decideOptIn } from "./opt-in.ts";
 import { parsePod } from "./pod.ts";
 
@@ -10,6 +17,7 @@ export interface PodAdmissionDeps {
   readonly namespaces: NamespaceLister;
   readonly shardingConfigs: ShardingConfigLister;
   readonly namespaceObjects: NamespaceObjects;
+  readonly apiServer: ApiServerAddresses;
   readonly settings: InjectionSettings;
   readonly nativeSidecars: boolean;
 }
@@ -37,10 +45,14 @@ export async function mutatePod(
   const answer = decideOptIn({ podLabels, namespace: facts, configs, unreadable });
   if (answer.kind === "leave") return allow;
   if (answer.kind === "refuse") return refuse(new CtrlmeshError("INJECTION_REFUSED", answer));
+  const { mode, byName } = chooseMode(pod, facts.annotations);
   const injected = inject(pod, {
     namespace: namespaceName,
     shard: answer.config.metadata.name,
-    mode: chooseMode(pod, facts.annotations),
+    mode,
+    byName,
+    apiServer: mode === "iptables" ? await deps.apiServer.read(signal) : [],
+    podSecurity: facts.labels[podSecurityEnforce],
     nativeSidecars: deps.nativeSidecars,
     settings: deps.settings,
   });

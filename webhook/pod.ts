@@ -24,6 +24,23 @@ const volumeMountSchema = open({
   subPath: optional(Type.String()),
 });
 
+const containerPortSchema = open({
+  name: optional(Type.String()),
+  containerPort: Type.Number(),
+  protocol: optional(Type.String()),
+});
+
+const securityContextSchema = open({
+  runAsUser: optional(Type.Number()),
+  runAsGroup: optional(Type.Number()),
+  runAsNonRoot: optional(Type.Boolean()),
+  privileged: optional(Type.Boolean()),
+  allowPrivilegeEscalation: optional(Type.Boolean()),
+  readOnlyRootFilesystem: optional(Type.Boolean()),
+  capabilities: optional(Type.Unknown()),
+  seccompProfile: optional(Type.Unknown()),
+});
+
 const containerSchema = open({
   name: Type.String({ minLength: 1 }),
   image: optional(Type.String()),
@@ -33,12 +50,12 @@ const containerSchema = open({
   volumeMounts: optional(Type.Array(volumeMountSchema)),
   restartPolicy: optional(Type.String()),
   imagePullPolicy: optional(Type.String()),
-  ports: optional(Type.Unknown()),
+  ports: optional(Type.Array(containerPortSchema)),
   resources: optional(Type.Unknown()),
   startupProbe: optional(Type.Unknown()),
   readinessProbe: optional(Type.Unknown()),
   lifecycle: optional(Type.Unknown()),
-  securityContext: optional(Type.Unknown()),
+  securityContext: optional(securityContextSchema),
   terminationMessagePolicy: optional(Type.String()),
 });
 
@@ -61,6 +78,13 @@ const volumeSchema = open({
   emptyDir: optional(Type.Unknown()),
 });
 
+const hostAliasSchema = open({ ip: Type.String(), hostnames: optional(Type.Array(Type.String())) });
+
+const podSecuritySchema = open({
+  runAsUser: optional(Type.Number()),
+  sysctls: optional(Type.Array(open({ name: Type.String(), value: Type.String() }))),
+});
+
 const podSchema = open({
   metadata: open({
     name: optional(Type.String()),
@@ -75,6 +99,8 @@ const podSchema = open({
     volumes: optional(Type.Array(volumeSchema)),
     hostNetwork: optional(Type.Boolean()),
     automountServiceAccountToken: optional(Type.Boolean()),
+    hostAliases: optional(Type.Array(hostAliasSchema)),
+    securityContext: optional(podSecuritySchema),
   }),
 });
 

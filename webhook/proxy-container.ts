@@ -1,5 +1,6 @@
 import { containers, environment } from "#api/names";
 import { ports, proxyUid } from "#api/ports";
+import { type HostAndPort, printAddress } from "#runtime/setting-types";
 import type { InjectionRequest, Resources } from "./injection-request.ts";
 import { byMountPath, byName, entriesFirst } from "./keyed-list.ts";
 import type { Container, EnvVar } from "./pod.ts";
@@ -11,6 +12,8 @@ export interface ProxyWishes {
   readonly env: readonly EnvVar[];
   /** API server that the operator's containers name; empty: the one of the cluster. */
   readonly upstream: readonly EnvVar[];
+  /** Where the proxy listens besides 127.0.0.1:5443. */
+  readonly alsoListen: readonly HostAndPort[];
 }
 
 /** Names that the pod's annotations and the manager's extra environment may not set. */
@@ -48,6 +51,9 @@ export function proxyContainer(
     { name: "CTRLMESH_LISTEN_HOST", value: "127.0.0.1" },
     { name: "CTRLMESH_MANAGER_ADDRESS", value: settings.managerAddress },
     { name: "CTRLMESH_MANAGER_NAMESPACE", value: settings.managerNamespace },
+    ...(wishes.alsoListen.length === 0
+      ? []
+      : [{ name: "CTRLMESH_ALSO_LISTEN", value: wishes.alsoListen.map(printAddress).join(",") }]),
     ...wishes.upstream,
     ...Object.entries(settings.extraEnv)
       .filter(([name]) => !isReservedForProxy(name))
@@ -106,8 +112,3 @@ const securityContext = {
   capabilities: { drop: ["ALL"] },
   seccompProfile: { type: "RuntimeDefault" },
 };
-
-/** Whether a container is the proxy of an earlier call. */
-export function isProxy({ name }: Container): boolean {
-  return name === containers.proxy;
-}

@@ -17,7 +17,7 @@ export function readProxyWishes(
   pod: Pod,
   appContainers: readonly Container[],
   present: Container | undefined,
-): ProxyWishes {
+): Omit<ProxyWishes, "alsoListen"> {
   return {
     resources: readResources(pod),
     env: readEnvSync(pod, appContainers),

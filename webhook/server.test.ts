@@ -58,6 +58,7 @@ async function bench(change: Partial<WebhookDeps> = {}) {
       }),
     },
     namespaceObjects: { ensure: async (name) => void state.ensured.push(name) },
+    apiServer: { read: async () => [{ host: "10.96.0.1", port: 443 }] },
     settings: {
       image: "ctrlmesh:1",
       imagePullPolicy: "IfNotPresent",
@@ -65,6 +66,7 @@ async function bench(change: Partial<WebhookDeps> = {}) {
       managerAddress: "ctrlmesh-manager.ctrlmesh.svc:8071",
       managerNamespace: "ctrlmesh",
       extraEnv: {},
+      iptablesBackend: "nft",
     },
     nativeSidecars: true,
     stamp: { shardLabels: defaultShardLabels, hash: "murmur3", exemptNamespaces: defaultExemptNamespaces },
@@ -178,6 +180,53 @@ test("webhook server: a pod that can't be injected is refused with field, reason
   assert.equal(body.response.allowed, false);
   assert.equal(body.response.status?.code, 403);
   assert.match(body.response.status?.message ?? "", /^spec\.hostNetwork: .*; take hostNetwork away, or /);
+});
+
+const redirectedPod = () => {
+  const redirected = pod("op-0");
+  Object.assign(redirected.metadata.labels, { [labels.enableIptables]: "true" });
+  return redirected;
+};
+
+test("webhook server: mode iptables takes the API server's addresses from its Service, other modes do not ask", async () => {
+  let reads = 0;
+  const it = await bench({
+    apiServer: {
+      read: async () => {
+        reads++;
+        return [{ host: "10.96.0.7", port: 443 }];
+      },
+    },
+  });
+  await using _server = it.server;
+  await post(it, "/mutate-pod", review(pod("op-0")));
+  assert.equal(reads, 0);
+  const { body } = await post(it, "/mutate-pod", review(redirectedPod()));
+  const patch = Buffer.from(body.response.patch ?? "", "base64").toString();
+  assert.match(patch, /"ctrlmesh-init".*--api-server=10\.96\.0\.7:443"/);
+  assert.equal(reads, 1);
+});
+
+test("webhook server: mode iptables is refused where Pod Security would refuse it, with the way out", async () => {
+  const namespace = {
+    name: "team",
+    labels: { "pod-security.kubernetes.io/enforce": "restricted" },
+    annotations: { [annotations.enableProxy]: "true" },
+  };
+  const it = await bench({ namespaces: { cached: () => namespace, read: async () => namespace } });
+  await using _server = it.server;
+  const { body } = await post(it, "/mutate-pod", review(redirectedPod()));
+  assert.equal(body.response.allowed, false);
+  assert.match(body.response.status?.message ?? "", /"restricted" forbids .*; set the label to "privileged"/);
+  assert.equal((await post(it, "/mutate-pod", review(pod("op-0")))).body.response.allowed, true);
+});
+
+test("webhook server: mode iptables is refused when the API server's Service can't be read", async () => {
+  const it = await bench({ apiServer: { read: away } });
+  await using _server = it.server;
+  const { body } = await post(it, "/mutate-pod", review(redirectedPod()));
+  assert.equal(body.response.allowed, false);
+  assert.equal(body.response.status?.code, 503);
 });
 
 const away = () => Promise.reject(new CtrlmeshError("API_UNREACHABLE", { what: "connection refused" }));
@@ -424,6 +473,7 @@ function createWebhookServerOn(it: Bench) {
     namespaces: { cached: () => undefined, read: away },
     shardingConfigs: { read: away },
     namespaceObjects: { ensure: away },
+    apiServer: { read: away },
     settings: {
       image: "",
       imagePullPolicy: "Never",
@@ -431,6 +481,7 @@ function createWebhookServerOn(it: Bench) {
       managerAddress: "",
       managerNamespace: "",
       extraEnv: {},
+      iptablesBackend: "nft",
     },
     nativeSidecars: true,
     stamp: { shardLabels: defaultShardLabels, hash: "murmur3", exemptNamespaces: [] },

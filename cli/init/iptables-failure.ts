@@ -1,9 +1,9 @@
 import { CtrlmeshError } from "#api/errors";
-import type { Backend } from "./iptables.ts";
+import type { IptablesBackend } from "#webhook/injection-request";
 
 export interface FailedProgram {
   readonly program: string;
-  readonly backend: Backend;
+  readonly backend: IptablesBackend;
   readonly stderr: string;
   /** Why it could not be run at all. */
   readonly cause: Error | undefined;
@@ -47,7 +47,7 @@ export function notPermitted(where: string, what: string): CtrlmeshError {
   });
 }
 
-function modulesOf(backend: Backend): string {
+function modulesOf(backend: IptablesBackend): string {
   return backend === "nft"
     ? "load nf_tables, nft_compat, nf_nat, xt_owner and xt_REDIRECT on the node, let the manager run with --iptables-backend=legacy"
     : "load iptable_nat, ip6table_nat, xt_owner and xt_REDIRECT on the node";

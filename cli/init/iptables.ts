@@ -1,11 +1,8 @@
 import { spawnSync } from "node:child_process";
 import type { Environment } from "#runtime/settings";
+import type { IptablesBackend } from "#webhook/injection-request";
 import { iptablesFailure } from "./iptables-failure.ts";
 import type { Family } from "./rules.ts";
-
-export const backends = ["nft", "legacy"] as const;
-/** Which of the kernel's two packet filters the rules go to. Either is complete; a pod has both for itself. */
-export type Backend = (typeof backends)[number];
 
 /** How long to wait for another program that holds the lock (legacy) or changes the rules at the same time. */
 const lockSeconds = 30;
@@ -20,10 +17,10 @@ const lockFile = "/dev/shm/xtables.lock";
 /** One family of one backend, through the programs of iptables. */
 export class Iptables {
   readonly #family: Family;
-  readonly #backend: Backend;
+  readonly #backend: IptablesBackend;
   readonly #env: Environment;
 
-  constructor(family: Family, backend: Backend, env: Environment) {
+  constructor(family: Family, backend: IptablesBackend, env: Environment) {
     this.#family = family;
     this.#backend = backend;
     this.#env = { ...env, XTABLES_LOCKFILE: lockFile };

@@ -3,9 +3,10 @@ import { CtrlmeshError } from "#api/errors";
 import { ports, proxyUid } from "#api/ports";
 import { integer, list, oneOf, port, printAddress, toggle } from "#runtime/setting-types";
 import { type Environment, settingsOrHelp } from "#runtime/settings";
+import { iptablesBackends } from "#webhook/injection-request";
 import { apiServerAddresses } from "./api-server-addresses.ts";
 import { requireCapabilities } from "./capabilities.ts";
-import { type Backend, backends, Iptables } from "./iptables.ts";
+import { Iptables } from "./iptables.ts";
 import {
   addressesOf,
   chain,
@@ -33,7 +34,7 @@ const settingsTable = {
     min: 1,
     max: 2_147_483_647,
   }),
-  iptablesBackend: oneOf<Backend>(backends, {
+  iptablesBackend: oneOf(iptablesBackends, {
     description: "packet filter of the kernel; legacy also needs NET_RAW",
     default: "nft",
   }),

@@ -68,6 +68,7 @@ test("D65: the manager may do its work and not what the work does not need", asy
     "create configmaps -n demo",
     "update leases.coordination.k8s.io -n ctrlmesh",
     "get secrets -n ctrlmesh",
+    "get services/kubernetes -n default",
     "create mutatingadmissionpolicies.admissionregistration.k8s.io",
   ];
   assert.deepEqual(await answers([`--as=${manager}`], needed), needed);
@@ -76,6 +77,7 @@ test("D65: the manager may do its work and not what the work does not need", asy
     "* * -n ctrlmesh",
     "get secrets -n demo",
     "list secrets -A",
+    "get services/kube-dns -n kube-system",
     "create pods -n demo",
     "update pods -n demo",
     "create pods --subresource=exec -n demo",

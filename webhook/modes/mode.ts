@@ -1,3 +1,4 @@
+import type { HostAndPort } from "#runtime/setting-types";
 import type { InjectionRequest } from "../injection-request.ts";
 import type { Container, Pod, Volume } from "../pod.ts";
 
@@ -10,6 +11,10 @@ export interface Mode {
    * @throws INJECTION_REFUSED
    */
   route(container: Container, pod: Pod, where: string): RoutedContainer;
+  /** A container that has to end before proxy and operator start. */
+  readonly init?: Container;
+  /** Where the proxy listens besides 127.0.0.1:5443. */
+  readonly alsoListen?: readonly HostAndPort[];
 }
 
 export interface RoutedContainer {
@@ -18,4 +23,5 @@ export interface RoutedContainer {
   readonly kubeconfigFlag: boolean;
 }
 
-export type ModeFactory = (request: Pick<InjectionRequest, "namespace">) => Mode;
+/** @throws INJECTION_REFUSED when the pod can't be run in this mode */
+export type ModeFactory = (request: InjectionRequest, pod: Pod) => Mode;
