@@ -75,3 +75,31 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+test("webhook configurations: they belong to the manager's ClusterRole, also to one that was made anew", async () => {
+  const { client, clock, deps } = bench();
+  const roles = { ...mutating, group: "rbac.authorization.k8s.io", resource: "clusterroles" };
+  const role = (uid: string) => ({ kind: "ClusterRole", metadata: { name: "ctrlmesh-manager", uid } });
+  const owners = () =>
+    client.peek(mutating.resource, "ctrlmesh-mutating")?.metadata?.ownerReferences?.map(({ uid }) => uid);
+  await client.create(roles, role("first"));
+  await using _keeper = new WebhookConfigurationKeeper(deps);
+  await clock.whenWaiting();
+  assert.deepEqual(owners(), ["first"]);
+  await client.delete(roles, { name: "ctrlmesh-manager" });
+  await client.create(roles, role("second"));
+  await clock.advance(60_000);
+  await clock.whenWaiting();
+  assert.deepEqual(owners(), ["second"]);
+});
+
+test("webhook configurations: a manager that may not see its role writes them all the same", async () => {
+  const { client, clock, stored, deps } = bench();
+  client.before = (verb, { resource }) => {
+    if (verb === "get" && resource === "clusterroles")
+      throw new CtrlmeshError("API_FORBIDDEN", { what: "no" });
+  };
+  await using _keeper = new WebhookConfigurationKeeper(deps);
+  await clock.whenWaiting();
+  assert.ok(stored().includes("mutate-pod"));
+});

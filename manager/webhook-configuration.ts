@@ -1,5 +1,4 @@
 import { toCtrlmeshError } from "#api/errors";
-import { fieldManager } from "#api/names";
 import type { KubeClient, ResourceKind } from "#kube/client/client";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
@@ -8,6 +7,7 @@ import {
   validatingWebhookConfiguration,
   type WebhookConfigurationInput,
 } from "#webhook/configuration";
+import { applyOwned, readOwner } from "./owned-objects.ts";
 
 const clusterScoped = { group: "admissionregistration.k8s.io", version: "v1", namespaced: false } as const;
 const mutatingKind: ResourceKind = { ...clusterScoped, resource: "mutatingwebhookconfigurations" };
@@ -76,12 +76,10 @@ export async function applyWebhookConfigurations(
   signal: AbortSignal,
 ): Promise<void> {
   const input = wanted();
+  const owner = await readOwner(client, signal);
   const manifests = [
     [mutatingKind, mutatingWebhookConfiguration(input)],
     [validatingKind, validatingWebhookConfiguration(input)],
   ] as const;
-  for (const [kind, body] of manifests) {
-    const name = body.metadata?.name ?? "";
-    await client.patch(kind, { name }, { type: "apply", body, force: true }, { signal, fieldManager });
-  }
+  for (const [kind, body] of manifests) await applyOwned(client, { kind, body }, owner, signal);
 }

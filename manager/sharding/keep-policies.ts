@@ -1,11 +1,13 @@
 import { CtrlmeshError } from "#api/errors";
-import { fieldManager, group, wellKnown } from "#api/names";
+import type { OwnerReference } from "#api/meta";
+import { group, wellKnown } from "#api/names";
 import { isApiError, isRecord } from "#kube/client/api-error";
-import type { CallOptions, KubeClient, ResourceKind } from "#kube/client/client";
+import type { CallOptions, KubeClient } from "#kube/client/client";
 import { runController } from "#kube/client/controller";
 import type { ReflectorDeps } from "#kube/client/reflector";
 import { WorkQueue } from "#kube/client/work-queue";
 import type { StampSettings } from "#webhook/stamp";
+import { applyOwned, readOwner } from "../owned-objects.ts";
 import {
   mutatingBindingKind,
   mutatingPolicyKind,
@@ -78,18 +80,20 @@ function inherit({ client, clock }: PolicyDeps, kinds: readonly string[]): Kept 
 async function applyPolicies(deps: PolicyDeps, kept: Kept) {
   const { client, catalog, settings, signal } = deps;
   const call = { signal };
+  const owner = await readOwner(client, signal);
+  const put = (manifest: PolicyManifest) => apply(client, manifest, owner, signal);
   let isWaiting = false;
   if (await supportsMutatingPolicies(client, call)) {
     const { settled, waiting } = await kept.schemas.split(stampable(deps, kept), call);
     isWaiting = waiting.length > 0 || catalog.ending().length > 0;
     const stamp = stampPolicy(settled, settings);
     if (stamp === undefined) await removeStamp(client, call);
-    else await apply(client, stamp, call);
-    await apply(client, optInPolicy(), call);
+    else await put(stamp);
+    await put(optInPolicy());
   }
   if (await supportsValidatingPolicies(client, call)) {
-    await apply(client, protectLabelsPolicy(await ownUser(client, call), settings), call);
-    if (isShardingServed(catalog)) await apply(client, requireProxyPolicy(), call);
+    await put(protectLabelsPolicy(await ownUser(client, call), settings));
+    if (isShardingServed(catalog)) await put(requireProxyPolicy());
   }
   return { requeueAfterMs: isWaiting ? waitingMs : reapplyMs * (1 + 0.2 * deps.random()) };
 }
@@ -110,13 +114,14 @@ function isShardingServed(catalog: Pick<ResourceCatalog, "served" | "ending">): 
   return catalog.served().some(isOurs) && !catalog.ending().some(isOurs);
 }
 
-async function apply(client: KubeClient, manifest: PolicyManifest, { signal }: CallOptions): Promise<void> {
-  const put = async (kind: ResourceKind, body: PolicyManifest["policy"]) => {
-    const name = body.metadata?.name ?? "";
-    await client.patch(kind, { name }, { type: "apply", body, force: true }, { signal, fieldManager });
-  };
-  await put(manifest.policyKind, manifest.policy);
-  for (const body of manifest.bindings) await put(manifest.bindingKind, body);
+async function apply(
+  client: KubeClient,
+  { policyKind, bindingKind, policy, bindings }: PolicyManifest,
+  owner: OwnerReference | undefined,
+  signal: AbortSignal,
+): Promise<void> {
+  await applyOwned(client, { kind: policyKind, body: policy }, owner, signal);
+  for (const body of bindings) await applyOwned(client, { kind: bindingKind, body }, owner, signal);
 }
 
 /** The binding goes first: a binding without its policy is an error that writes would meet. */
