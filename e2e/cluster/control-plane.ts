@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { request } from "node:https";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CtrlmeshError } from "#api/errors";
+import { ask } from "./api-request.ts";
+import { auditPolicy, readAuditLog } from "./audit.ts";
 import { checkFeatureGates, type FeatureGates, featureGateArguments } from "./feature-gates.ts";
 import { type Credentials, writeKeys, writeKubeconfig } from "./keys.ts";
 import { freePort, Processes } from "./processes.ts";
@@ -72,7 +73,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
   const processes = new Processes(join(directory, "log"));
   stack.defer(() => processes.stopAll());
 
-  const admin = await writeKeys(directory);
+  const { admin } = await writeKeys(directory);
   writeFileSync(join(directory, "audit-policy.yaml"), auditPolicy);
   const etcdUrl = await startEtcd(processes, directory);
   const ports = await Promise.all(Array.from({ length: count }, freePort));
@@ -105,7 +106,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     etcdUrl,
     pids: () => processes.pids(),
     apiServerPid: (index) => processes.pidOf(apiServerName(index)),
-    auditEvents: () => urls.flatMap((_, index) => readEvents(auditLog(directory, index))),
+    auditEvents: () => urls.flatMap((_, index) => readAuditLog(auditLog(directory, index))),
     restartApiServer: async (index = 0, signal = "SIGKILL") => {
       await processes.stop(apiServerName(index), signal);
       await startApiServer(index);
@@ -123,27 +124,12 @@ function requireBinaries(version: string): void {
   });
 }
 
-const auditPolicy = `apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - {level: Metadata, verbs: [watch]}
-  - {level: Metadata, omitStages: [ResponseStarted]}
-`;
-
 function apiServerName(index: number): string {
   return index === 0 ? "kube-apiserver" : `kube-apiserver-${index}`;
 }
 
 function auditLog(directory: string, index: number): string {
   return join(directory, index === 0 ? "audit.log" : `audit-${index}.log`);
-}
-
-function readEvents(path: string): unknown[] {
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, "utf8").split("\n");
-  // What follows the last line feed is being written.
-  return lines.slice(0, -1).flatMap((line): unknown[] => (line === "" ? [] : [JSON.parse(line)]));
 }
 
 async function startEtcd(processes: Processes, directory: string): Promise<string> {
@@ -218,31 +204,10 @@ async function ready(
 ): Promise<void> {
   const deadline = performance.now() + startTimeoutMs;
   while (performance.now() < deadline && processes.isRunning(name)) {
-    if ((await statusOf(`${url}/readyz`, admin)) === 200) return;
+    if ((await ask(`${url}/readyz`, admin)).status === 200) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new CtrlmeshError("TIMEOUT", {
     what: `${name} is not ready: ${processes.logOf(name).slice(-1500)}`,
-  });
-}
-
-function statusOf(url: string, credentials: Credentials): Promise<number> {
-  return new Promise((resolve) => {
-    const call = request(
-      url,
-      {
-        ca: credentials.caPem,
-        cert: credentials.clientCertificate,
-        key: credentials.clientKey,
-        timeout: 2000,
-      },
-      (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      },
-    );
-    call.on("timeout", () => call.destroy());
-    call.on("error", () => resolve(0));
-    call.end();
   });
 }

@@ -83,7 +83,7 @@ test("cluster tool: what a crashed start left running is listed and ended, with 
   await ended;
   assert.equal(part.child.signalCode, "SIGKILL");
   assert.equal(existsSync(directory), false);
-  assert.deepEqual(JSON.parse((await tool("list", "-o", "json")).stdout), { running: [] });
+  assert.deepEqual(JSON.parse((await tool("list", "-o", "json")).stdout), { running: [], clusters: [] });
 });
 
 test("cluster tool: a process that got the id of one that has ended is left alone", async () => {

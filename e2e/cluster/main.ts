@@ -1,10 +1,13 @@
 import { once } from "node:events";
 import { errorCodes, toCtrlmeshError } from "#api/errors";
 import { type RunningPlane, recordPlane, runningPlanes, startInBackground, stopPlane } from "./background.ts";
-import { buildControlPlane } from "./build.ts";
+import { buildControlPlane, buildNodes } from "./build.ts";
 import { type Command, parseCommand, usage } from "./command-line.ts";
 import { startControlPlane } from "./control-plane.ts";
-import { kubernetesVersion, missingBinaries, testedVersions } from "./versions.ts";
+import * as clusters from "./node/commands.ts";
+import { nodeImages } from "./node/images.ts";
+import { installPackages, missingPackages } from "./node/requirements.ts";
+import { kubernetesVersion, missingBinaries, missingNodeBinaries, testedVersions } from "./versions.ts";
 
 async function run(command: Command): Promise<number> {
   switch (command.name) {
@@ -20,24 +23,42 @@ async function run(command: Command): Promise<number> {
     case "stop":
       return await stop(command);
     case "list":
-      print(command, runningPlanes());
-      return 0;
+      return await list(command);
+    case "up":
+      return await clusters.up(command);
+    case "start NAME":
+      return await clusters.start(command);
+    case "stop NAME":
+      return await clusters.stop(command);
+    case "load":
+      return await clusters.load(command);
+    case "kubectl":
+      return await clusters.runKubectl(command);
+    case "down":
+      return await clusters.down(command);
   }
 }
 
 function build(command: Command): number {
-  const { versions, output } = withDefault(command);
-  buildControlPlane(versions, (line) => console.error(line));
+  const { versions, output, nodes } = withDefault(command);
+  const say = (line: string): void => console.error(line);
+  if (nodes) installPackages(say);
+  buildControlPlane(versions, say);
+  if (nodes) {
+    buildNodes(versions, say);
+    nodeImages();
+  }
   if (output === "json") console.log(JSON.stringify({ versions }));
   return 0;
 }
 
 function missing(command: Command): number {
-  const { versions, output } = withDefault(command);
-  const paths = missingBinaries(versions);
-  if (output === "json") console.log(JSON.stringify({ missing: paths }));
-  else for (const path of paths) console.log(path);
-  return paths.length === 0 ? 0 : 1;
+  const { versions, output, nodes } = withDefault(command);
+  const ofNodes = nodes ? [...missingNodeBinaries(versions), ...missingPackages()] : [];
+  const parts = [...missingBinaries(versions), ...ofNodes];
+  if (output === "json") console.log(JSON.stringify({ missing: parts }));
+  else for (const part of parts) console.log(part);
+  return parts.length === 0 ? 0 : 1;
 }
 
 async function start(command: Command): Promise<number> {
@@ -70,10 +91,19 @@ async function stop(command: Command): Promise<number> {
   return 0;
 }
 
-function print({ name, output }: Command, planes: readonly RunningPlane[]): void {
-  if (output === "json") console.log(JSON.stringify(name === "list" ? { running: planes } : planes[0]));
-  else if (name === "list")
-    for (const { version, urls, kubeconfig } of planes) console.log(version, urls.join(","), kubeconfig);
+async function list({ output }: Command): Promise<number> {
+  const running = runningPlanes();
+  const summaries = await clusters.summaries();
+  if (output === "json") console.log(JSON.stringify({ running, clusters: summaries }));
+  else {
+    for (const { version, urls, kubeconfig } of running) console.log(version, urls.join(","), kubeconfig);
+    for (const summary of summaries) console.log(clusters.lineOf(summary));
+  }
+  return 0;
+}
+
+function print({ output }: Command, planes: readonly RunningPlane[]): void {
+  if (output === "json") console.log(JSON.stringify(planes[0]));
   else for (const { kubeconfig } of planes) console.log(kubeconfig);
 }
 

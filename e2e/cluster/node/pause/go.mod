@@ -1,0 +1,3 @@
+module ctrlmesh.local/pause
+
+go 1.26
