@@ -101,6 +101,7 @@ export async function lead(context: LeadershipDeps): Promise<void> {
       hash: replica.stamp.hash,
       exemptNamespaces: replica.stamp.exemptNamespaces,
       term: leadership,
+      unowned: context.metrics.unownedAtoms,
     },
     signal,
   );

@@ -12,6 +12,7 @@ export interface ManagerFacts {
 export interface LeaderMetrics {
   /** Labels: group and resource, of which there are as many as kinds are sharded. */
   readonly unlabelledObjects: Gauge;
+  readonly unownedAtoms: Gauge;
 }
 
 /** Metrics of a replica, registered once; those about proxies are zero on one that does not lead. */
@@ -52,6 +53,10 @@ export function registerManagerMetrics(
       name: "ctrlmesh_manager_unlabelled_objects",
       help: "Objects that lack their shard labels, by kind, as the leader last saw it.",
       labels: ["group", "resource"],
+    }),
+    unownedAtoms: metrics.gauge({
+      name: "ctrlmesh_manager_unowned_atoms",
+      help: "Buckets and namespaces of groups that no shard holds, as the leader last saw it; 0 on the others.",
     }),
   };
 }

@@ -208,9 +208,11 @@ test("runSharding: a selected pod without a proxy holds up all grants of its gro
   const a = new ProxyStream(world.startPod("a-0", "a"), leader);
   await world.until("the reason", () => a.standing.startsWith("refused: b-7 run without a proxy"));
   await world.until("the condition", () => world.condition("a", "UninjectedPods") === "True NoProxy");
+  await world.until("the count of what nobody owns", () => world.unowned === 2);
   await endPod(world, bypassing.name);
   await world.until("the grant", () => a.standing === "granted namespace=x");
   await world.until("no condition", () => world.condition("a", "UninjectedPods") === undefined);
+  await world.until("the count of nothing", () => world.unowned === 0);
 });
 
 test("D9: the pods of a ShardingConfig that is deleted are refused everything, not deleted, and hold its atoms", async () => {

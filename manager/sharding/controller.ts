@@ -7,6 +7,7 @@ import { NamespacePods } from "./namespace-pods.ts";
 import { NamespaceReconciler } from "./namespace-reconciler.ts";
 import { PodTracker } from "./pod-tracker.ts";
 import type { ShardingDeps } from "./sharding-deps.ts";
+import { countUnowned } from "./unowned.ts";
 
 /** What happens in bursts is looked at once it is over. */
 const settleMs = 50;
@@ -31,6 +32,7 @@ export async function runSharding(deps: ShardingDeps, signal: AbortSignal): Prom
   const lost = new AbortController();
   const ending = AbortSignal.any([signal, lost.signal]);
   await using stack = new AsyncDisposableStack();
+  stack.defer(() => deps.unowned.set(0));
   const ledgers = new LedgerStore({ ...deps, term: () => deps.term.current });
   const queue = stack.use(new WorkQueue({ ...deps, retryPause: { minMs: 100, maxMs: 30_000 } }));
   const tracker = new PodTracker(deps);
@@ -64,6 +66,7 @@ export async function runSharding(deps: ShardingDeps, signal: AbortSignal): Prom
       try {
         if (await keepAhead(reconciling)) addAll();
         const lookAgainInMs = await reconciler.reconcile(namespace, reconciling);
+        deps.unowned.set(countUnowned(ledgers.all()));
         return { requeueAfterMs: Math.min(lookAgainInMs ?? resyncMs, resyncMs) };
       } catch (thrown) {
         if (isApiError(thrown, "LEADERSHIP_LOST")) lost.abort(thrown);

@@ -3,6 +3,7 @@ import type { ShardLabels } from "#api/names";
 import type { Informer, KubeClient } from "#kube/client/client";
 import type { EventRecorder } from "#kube/client/events";
 import type { ReflectorDeps } from "#kube/client/reflector";
+import type { Gauge } from "#runtime/metrics";
 import type { Proxies } from "../control/proxies.ts";
 import type { LeadershipTerm } from "../manager-state.ts";
 import type { LabelCoverage } from "./healing.ts";
@@ -21,4 +22,6 @@ export interface ShardingDeps extends ReflectorDeps {
   readonly hash: HashName;
   readonly exemptNamespaces: readonly string[];
   readonly term: Pick<LeadershipTerm, "current" | "raise">;
+  /** Told after each step how many atoms nobody owns. */
+  readonly unowned: Pick<Gauge, "set">;
 }

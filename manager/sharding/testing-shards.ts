@@ -38,6 +38,8 @@ export class ShardingWorld implements AsyncDisposable {
     testKind("secrets", "Secret"),
   ];
   /** By resource; complete unless said otherwise. */
+  /** Last count of atoms that nobody owns. */
+  unowned = 0;
   readonly coverage = new Map<string, CoverageState>();
   readonly events: Happening[] = [];
   readonly #configs: Informer;
@@ -71,6 +73,11 @@ export class ShardingWorld implements AsyncDisposable {
             const tell = () => listener({ group: "", resource: "" });
             this.#coverageListeners.add(tell);
             return { [Symbol.dispose]: () => void this.#coverageListeners.delete(tell) };
+          },
+        },
+        unowned: {
+          set: (count) => {
+            this.unowned = count;
           },
         },
         events: { record: (_, happening) => void this.events.push(happening) },
