@@ -7,7 +7,6 @@ import { NamespacePods } from "./namespace-pods.ts";
 import { NamespaceReconciler } from "./namespace-reconciler.ts";
 import { PodTracker } from "./pod-tracker.ts";
 import type { ShardingDeps } from "./sharding-deps.ts";
-import { countUnowned } from "./unowned.ts";
 
 /** What happens in bursts is looked at once it is over. */
 const settleMs = 50;
@@ -66,7 +65,6 @@ export async function runSharding(deps: ShardingDeps, signal: AbortSignal): Prom
       try {
         if (await keepAhead(reconciling)) addAll();
         const lookAgainInMs = await reconciler.reconcile(namespace, reconciling);
-        deps.unowned.set(countUnowned(ledgers.all()));
         return { requeueAfterMs: Math.min(lookAgainInMs ?? resyncMs, resyncMs) };
       } catch (thrown) {
         if (isApiError(thrown, "LEADERSHIP_LOST")) lost.abort(thrown);

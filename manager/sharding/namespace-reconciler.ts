@@ -24,6 +24,7 @@ import {
 import { patternOf } from "./shard-limits.ts";
 import type { ShardingDeps } from "./sharding-deps.ts";
 import { owes, StatusWriter, unreachableAfterMs } from "./status-writer.ts";
+import { UnownedAtoms } from "./unowned.ts";
 
 export interface NamespaceReconcilerDeps extends ShardingDeps {
   readonly ledgers: LedgerStore;
@@ -37,6 +38,7 @@ const corruptRetryMs = 30_000;
 export class NamespaceReconciler {
   readonly #deps: NamespaceReconcilerDeps;
   readonly #status: StatusWriter;
+  readonly #unowned: UnownedAtoms;
   readonly #lastDeletionMs = new Map<string, Map<string, number>>();
   readonly #kinds = new Map<string, readonly ServedResource[]>();
   readonly #tracked = new Map<string, ReadonlySet<string>>();
@@ -44,6 +46,7 @@ export class NamespaceReconciler {
   constructor(deps: NamespaceReconcilerDeps) {
     this.#deps = deps;
     this.#status = new StatusWriter(deps);
+    this.#unowned = new UnownedAtoms(deps.unowned);
   }
 
   /** Returns after how many milliseconds to look again at the latest. @throws CtrlmeshError; LEADERSHIP_LOST */
@@ -53,6 +56,7 @@ export class NamespaceReconciler {
     const isEmpty = objects.length === 0 && ledgers.ofNamespace(namespace).length === 0;
     if (isEmpty && !proxies.all().some(({ pod }) => pod.namespace === namespace)) {
       await this.#forget(namespace);
+      this.#unowned.saw(namespace, []);
       return undefined;
     }
     const informer = await pods.of(namespace, signal);
@@ -68,6 +72,7 @@ export class NamespaceReconciler {
     this.#refuseStrays(round);
     const { outcomes, lookAgainInMs, failure } = await this.#stepAll(round, namespace, signal);
     this.#retainMemories(namespace, round);
+    if (failure === undefined) this.#unowned.saw(namespace, outcomes);
     await this.#releaseConfigs(objects, outcomes, round, signal);
     await this.#status.write({ objects, configs: read, round, outcomes, pods: observed }, signal);
     if (failure !== undefined) throw failure;

@@ -22,6 +22,6 @@ export interface ShardingDeps extends ReflectorDeps {
   readonly hash: HashName;
   readonly exemptNamespaces: readonly string[];
   readonly term: Pick<LeadershipTerm, "current" | "raise">;
-  /** Told after each step how many atoms nobody owns. */
+  /** Told after each round how many atoms nobody owns. */
   readonly unowned: Pick<Gauge, "set">;
 }
