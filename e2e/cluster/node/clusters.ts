@@ -178,7 +178,7 @@ async function removeLocked(record: ClusterRecord): Promise<void> {
 async function halt(record: ClusterRecord): Promise<ClusterRecord> {
   const { init, booter: _, ...stopped } = record;
   if (init !== undefined && isAlive(init)) {
-    await endEtcd(record);
+    // etcd's and containerd's files bear it: what they have written, the kernel has.
     process.kill(init.pid, "SIGKILL");
     await until(`the end of init of cluster "${record.name}"`, () => !isAlive(init));
     await until(`the end of its cable`, () => !isPlugged(addressPlan(record.index)));
@@ -187,14 +187,6 @@ async function halt(record: ClusterRecord): Promise<ClusterRecord> {
   const halted = { ...stopped, parts: {} };
   writeRecord(halted);
   return halted;
-}
-
-/** etcd may finish what it writes; nothing else of a cluster has state that it must write at its end. */
-async function endEtcd(record: ClusterRecord): Promise<void> {
-  const { etcd } = record.parts;
-  if (etcd === undefined || !isAlive(etcd)) return;
-  process.kill(etcd.pid, "SIGTERM");
-  await until(`the end of etcd of cluster "${record.name}"`, () => !isAlive(etcd));
 }
 
 async function until(what: string, holds: () => boolean): Promise<void> {

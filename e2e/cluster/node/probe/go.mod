@@ -1,0 +1,3 @@
+module ctrlmesh.local/probe
+
+go 1.26
