@@ -21,6 +21,22 @@ const commands: Readonly<Record<string, CommandRow>> = {
     about: "look for what is wrong with a cluster or an installation, and what to do about it",
     load: async () => (await import("./cluster/check/main.ts")).runCheckCommand,
   },
+  status: {
+    about: "show shards: what they own, their pods, what is wrong",
+    load: async () => (await import("./cluster/status.ts")).runStatus,
+  },
+  explain: {
+    about: "tell which shard owns an object, by which rule, through which pod",
+    load: async () => (await import("./cluster/explain.ts")).runExplain,
+  },
+  verify: {
+    about: "prove on the live cluster that each object has exactly one owner",
+    load: async () => (await import("./cluster/verify.ts")).runVerify,
+  },
+  inject: {
+    about: "show what injection makes of manifests, without a cluster",
+    load: async () => (await import("./inject/main.ts")).runInject,
+  },
   proxy: {
     about: "data plane: the sidecar of an operator pod",
     load: async () => (await import("#proxy/main")).runProxy,
