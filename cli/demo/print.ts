@@ -1,3 +1,4 @@
+import { tableText } from "../print.ts";
 import type { ShardView } from "./phases.ts";
 import type { OperatorRecord, Proof } from "./proof.ts";
 
@@ -56,14 +57,7 @@ export function printReport(report: DemoReport): string {
       rows.push([phase.name, name, pods.join(" "), String(objects), namespaces.join(" ")]);
     }
   }
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const table = rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
-  return `\n${table.join("\n")}\n\n${report.phases.map(verdict).join("\n")}\n${balance(report)}\n`;
+  return `\n${tableText(rows)}\n${report.phases.map(verdict).join("\n")}\n${balance(report)}\n`;
 }
 
 function verdict({ name, exactlyOneOwner, objects, unowned, shared, unknown }: PhaseReport): string {

@@ -1,3 +1,5 @@
+import { OwnerTally } from "../owner-tally.ts";
+
 /** The demo's proof, computed from what the operators wrote down; nothing of our own parts is asked. */
 
 /** What one operator pod wrote down about its cache. */
@@ -35,14 +37,21 @@ export function prove(objects: readonly string[], records: readonly OperatorReco
       else pods.push(pod);
     }
   }
-  const having = (wanted: (count: number) => boolean): string[] =>
-    objects.filter((name) => wanted(seenBy.get(name)?.length ?? 0));
-  const unowned = having((count) => count === 0);
-  const shared = having((count) => count > 1);
-  const owners = new Map(having((count) => count === 1).map((name) => [name, seenBy.get(name)?.[0] ?? ""]));
-  const exactlyOneOwner =
-    objects.length > 0 && unowned.length === 0 && shared.length === 0 && unknown.length === 0;
-  return { exactlyOneOwner, objects: objects.length, unowned, shared, unknown, owners };
+  const tally = new OwnerTally(Number.POSITIVE_INFINITY);
+  const owners = new Map<string, string>();
+  for (const [name, pods] of seenBy) {
+    tally.add(name, pods);
+    const [pod] = pods;
+    if (pod !== undefined && pods.length === 1) owners.set(name, pod);
+  }
+  return {
+    exactlyOneOwner: objects.length > 0 && tally.isExact && unknown.length === 0,
+    objects: objects.length,
+    unowned: tally.unowned.examples,
+    shared: tally.shared.examples,
+    unknown,
+    owners,
+  };
 }
 
 /** How many objects have another owner in `after` than in `before`, and how many the same. */
