@@ -7,7 +7,6 @@ import { startInformer } from "#kube/client/informer";
 import type { ReflectorDeps } from "#kube/client/reflector";
 import type { Environment } from "#runtime/settings";
 import type { InjectionSettings } from "#webhook/injection-request";
-import { defaultProxyResources } from "#webhook/injection-request";
 import { isOptedIn } from "#webhook/opt-in";
 import { createWebhookServer, type WebhookServer } from "#webhook/server";
 import type { StampSettings } from "#webhook/stamp";
@@ -114,7 +113,8 @@ function injectionSettings(settings: ManagerSettings): InjectionSettings {
   return {
     image: settings.proxyImage,
     imagePullPolicy: settings.proxyImagePullPolicy,
-    resources: defaultProxyResources,
+    resources: settings.proxyResources,
+    logLevel: settings.proxyLogLevel,
     managerAddress: proxyManagerAddress(settings),
     managerNamespace: settings.namespace,
     extraEnv: {},

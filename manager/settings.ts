@@ -7,6 +7,7 @@ import type { Setting } from "#runtime/setting-types";
 import { integer, list, oneOf, optionalText, port, text, toggle } from "#runtime/setting-types";
 import type { Settings } from "#runtime/settings";
 import { iptablesBackends } from "#webhook/injection-request";
+import { proxyResources } from "./proxy-settings.ts";
 
 /** Settings of `ctrlmesh manager`; names of the originals are kept where they make sense (`spec/ctrlmesh.md` 3.7). */
 export const managerSettings = {
@@ -87,6 +88,11 @@ export const managerSettings = {
   proxyImagePullPolicy: oneOf(["IfNotPresent", "Always", "Never"], {
     description: "pull policy of the proxy's image",
     default: "IfNotPresent",
+  }),
+  proxyResources,
+  proxyLogLevel: oneOf(logLevels, {
+    description: "least severe level that proxies log",
+    default: "info",
   }),
   proxyManagerAddress: optionalText(
     { description: "address that proxies dial; default: the service ctrlmesh-manager of --namespace" },

@@ -131,6 +131,14 @@ test("inject: the native sidecar is the first init container and holds the other
   );
 });
 
+test("inject: the proxy has resources and log level of the manager's settings", () => {
+  const resources = { requests: { memory: "1Gi" } };
+  const settings = { ...request.settings, resources, logLevel: "debug" } as const;
+  const proxy = find(inject(operatorPod(), { ...request, settings }).pod, "ctrlmesh-proxy");
+  assert.deepEqual(proxy.resources, resources);
+  assert.equal(envOf(proxy).CTRLMESH_LOG_LEVEL, "debug");
+});
+
 test("inject: without native sidecars the proxy is the first container with a gate that needs no shell", () => {
   const pod = withSpec({ initContainers: [{ name: "migrate" }] });
   const { pod: injected, warnings } = inject(pod, { ...request, nativeSidecars: false });

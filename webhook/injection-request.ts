@@ -1,4 +1,5 @@
 import { CtrlmeshError } from "#api/errors";
+import type { LogLevel } from "#runtime/log";
 import type { HostAndPort } from "#runtime/setting-types";
 
 /** How the operator's containers are led to the proxy. */
@@ -26,6 +27,8 @@ export interface InjectionSettings {
   readonly managerAddress: string;
   /** Fixes the TLS name of the manager. */
   readonly managerNamespace: string;
+  /** Least severe level that the proxy logs; undefined: its default. */
+  readonly logLevel?: LogLevel;
   /** Further environment of the proxy. */
   readonly extraEnv: Readonly<Record<string, string>>;
   readonly iptablesBackend: IptablesBackend;

@@ -54,6 +54,7 @@ export function proxyContainer(
     ...(wishes.alsoListen.length === 0
       ? []
       : [{ name: "CTRLMESH_ALSO_LISTEN", value: wishes.alsoListen.map(printAddress).join(",") }]),
+    ...(settings.logLevel === undefined ? [] : [{ name: "CTRLMESH_LOG_LEVEL", value: settings.logLevel }]),
     ...wishes.upstream,
     ...Object.entries(settings.extraEnv)
       .filter(([name]) => !isReservedForProxy(name))

@@ -1,11 +1,10 @@
-import { Type } from "typebox";
-import { Value } from "typebox/value";
 import { annotations, environment } from "#api/names";
 import { ports } from "#api/ports";
 import { annotationPath, checkVariableName, parseAnnotation } from "./annotation.ts";
 import { type Resources, refusal } from "./injection-request.ts";
 import type { Container, EnvVar, Pod } from "./pod.ts";
 import { isReservedForProxy, type ProxyWishes } from "./proxy-container.ts";
+import { parseResources, resourcesExample } from "./resources.ts";
 
 /** The pod's annotations about injection (`spec/ctrlmesh.md` 3.2): read strictly, a bad value refuses the pod. */
 
@@ -25,42 +24,14 @@ export function readProxyWishes(
   };
 }
 
-const quantity = Type.Union([
-  Type.String({
-    pattern: "^[+-]?([0-9]+|[0-9]+\\.[0-9]*|\\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$",
-  }),
-  Type.Number(),
-]);
-const quantities = Type.Record(Type.String(), quantity);
-const resourcesSchema = Type.Object(
-  { requests: Type.Optional(quantities), limits: Type.Optional(quantities) },
-  { additionalProperties: false },
-);
-
 function readResources(pod: Pod): Resources | undefined {
   const key = annotations.proxyResource;
   const text = pod.metadata.annotations?.[key];
   if (text === undefined) return undefined;
   const value = parseAnnotation(text, key, resourcesExample);
-  if (!Value.Check(resourcesSchema, value)) {
-    const [first] = Value.Errors(resourcesSchema, value);
-    throw refusal(
-      annotationPath(key),
-      `${first?.instancePath ?? ""} ${first?.message ?? "is wrong"}`.trim(),
-      resourcesExample,
-    );
-  }
-  return {
-    ...(value.requests === undefined ? {} : { requests: asText(value.requests) }),
-    ...(value.limits === undefined ? {} : { limits: asText(value.limits) }),
-  };
-}
-
-const resourcesExample =
-  'write JSON such as {"requests":{"cpu":"50m","memory":"100Mi"},"limits":{"memory":"256Mi"}}';
-
-function asText(amounts: Readonly<Record<string, string | number>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [name, String(amount)]));
+  const parsed = parseResources(value);
+  if ("resources" in parsed) return parsed.resources;
+  throw refusal(annotationPath(key), parsed.problem, resourcesExample);
 }
 
 /** Comma list of `KEY=VALUE`, or `KEY`: the value of the first container that sets it plainly. */
