@@ -8,8 +8,6 @@ export interface DualStack {
 
 /** All addresses of one cluster. Nodes and pods of two clusters have different ones; Services are each cluster's own. */
 export interface AddressPlan {
-  /** This machine's end of the cluster's cable. */
-  readonly interfaceName: string;
   readonly node: DualStack;
   readonly podRanges: DualStack;
   readonly serviceRanges: DualStack;
@@ -40,7 +38,6 @@ export function addressPlan(index: number): AddressPlan {
     throw new CtrlmeshError("INTERNAL", { what: `no cluster has the index ${index}` });
   const host = index + 10;
   return {
-    interfaceName: `ctrlmesh-${index}`,
     node: { ipv4: `10.213.0.${host}`, ipv6: `fdc7:2a5e:90b1::${host.toString(16)}` },
     podRanges: { ipv4: `10.214.${index}.0/24`, ipv6: `fdc7:2a5e:90b1:${(0x100 + index).toString(16)}::/64` },
     serviceRanges: { ipv4: "10.96.0.0/16", ipv6: "fdc7:2a5e:90b1:ffff::/112" },
@@ -56,8 +53,17 @@ export function freeIndex(taken: Iterable<number>): number | undefined {
   return undefined;
 }
 
+/**
+ * This machine's end of a cluster's cable; the kernel allows 15 characters.
+ *
+ * @param id 8 hexadecimal digits
+ */
+export function interfaceName(index: number, id: string): string {
+  return `cm${index}-${id}`;
+}
+
 /** The index of the cluster that an interface belongs to; undefined for any other interface. */
 export function indexOfInterface(name: string): number | undefined {
-  const digits = /^ctrlmesh-(\d{1,3})$/.exec(name)?.[1];
+  const digits = /^cm(\d{1,3})-[0-9a-f]{8}$/.exec(name)?.[1];
   return digits === undefined ? undefined : Number(digits);
 }

@@ -36,14 +36,27 @@ export function makeCgroup(name: string, root = defaultRoot): void {
   }
 }
 
-/** Removes the tree from all hierarchies. The kernel refuses (EBUSY) while a task is in it. */
-export function removeCgroup(name: string, root = defaultRoot): void {
-  for (const hierarchy of hierarchies(root)) removeTree(join(hierarchy, name));
+/**
+ * Removes the tree from all hierarchies.
+ *
+ * @returns false when something of it is left, because a task is in it: also one that has ended a moment ago
+ */
+export function removeCgroup(name: string, root = defaultRoot): boolean {
+  return hierarchies(root)
+    .map((hierarchy) => removeTree(join(hierarchy, name)))
+    .every((isRemoved) => isRemoved);
 }
 
-function removeTree(path: string): void {
-  if (!existsSync(path)) return;
+function removeTree(path: string): boolean {
+  if (!existsSync(path)) return true;
   for (const entry of readdirSync(path, { withFileTypes: true }))
     if (entry.isDirectory()) removeTree(join(path, entry.name));
-  rmdirSync(path);
+  try {
+    rmdirSync(path);
+    return true;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "EBUSY" || code === "ENOTEMPTY") return false;
+    throw error;
+  }
 }

@@ -2,11 +2,18 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { CtrlmeshError } from "#api/errors";
 import { identify, isAlive, type ProcessIdentity } from "../process-identity.ts";
-import { addressPlan, freeIndex } from "./address-plan.ts";
+import { addressPlan, freeIndex, interfaceName } from "./address-plan.ts";
 import { boot } from "./boot.ts";
 import { makeCgroup, removeCgroup } from "./cgroups.ts";
 import { writeClusterFiles } from "./files.ts";
-import { isPlugged, pluggedIndexes, plugIn, removeIdleBridge } from "./host-network.ts";
+import {
+  isPlugged,
+  networkOf,
+  pluggedIndexes,
+  plugIn,
+  processesIn,
+  removeIdleBridge,
+} from "./host-network.ts";
 import { pauseProgram } from "./images.ts";
 import { withMachineLock } from "./machine-lock.ts";
 import { startInit } from "./namespaces.ts";
@@ -50,8 +57,10 @@ export async function createCluster({ name, version, options, isOwned }: NewClus
       throw new CtrlmeshError("INVALID_SETTING", { what: `there is a cluster "${name}" already` });
     const index = freeIndex([...readRecords().map((each) => each.index), ...pluggedIndexes()]);
     if (index === undefined) throw new CtrlmeshError("INTERNAL", { what: "all addresses are taken" });
-    const cgroup = `ctrlmesh-${name}-${randomBytes(4).toString("hex")}`;
-    const made = { name, version, index, cgroup, options, owner: self, booter: self, parts: {} };
+    const id = randomBytes(4).toString("hex");
+    const cgroup = `ctrlmesh-${name}-${id}`;
+    const cable = interfaceName(index, id);
+    const made = { name, version, index, cgroup, cable, options, owner: self, booter: self, parts: {} };
     writeRecord(made);
     return made;
   });
@@ -80,6 +89,10 @@ export async function startCluster(name: string): Promise<ClusterRecord> {
     const state = stateOf(stopped, isAlive);
     if (state !== "stopped")
       throw new CtrlmeshError("INVALID_SETTING", { what: `cluster "${name}" is ${state}` });
+    if (pluggedIndexes().includes(stopped.index))
+      throw new CtrlmeshError("INVALID_SETTING", {
+        what: `the address of cluster "${name}" is in use, by a cluster of another CTRLMESH_CACHE`,
+      });
     const booting = { ...stopped, booter: thisProcess() };
     writeRecord(booting);
     return booting;
@@ -146,9 +159,11 @@ async function bootCluster({ name }: ClusterRecord): Promise<ClusterRecord> {
   const init = await withMachineLock(lockName, async () => {
     const record = requireCluster(name);
     const pending = await startInit(pauseProgram(), join(clusterDirectory(name), "log", "init.log"));
-    writeRecord({ ...record, init: pending.identity, parts: {} });
+    const network = networkOf(pending.identity.pid);
+    if (network === undefined) throw new CtrlmeshError("INTERNAL", { what: "init has no network" });
+    writeRecord({ ...record, init: pending.identity, network, parts: {} });
     makeCgroup(record.cgroup);
-    plugIn(addressPlan(record.index), pending.identity.pid);
+    plugIn(addressPlan(record.index), record.cable, pending.identity.pid);
     pending.release();
     return pending.identity;
   });
@@ -176,17 +191,30 @@ async function removeLocked(record: ClusterRecord): Promise<void> {
 }
 
 async function halt(record: ClusterRecord): Promise<ClusterRecord> {
-  const { init, booter: _, ...stopped } = record;
+  const { init, network: __, booter: _, ...stopped } = record;
   if (init !== undefined && isAlive(init)) {
     // etcd's and containerd's files bear it: what they have written, the kernel has.
     process.kill(init.pid, "SIGKILL");
     await until(`the end of init of cluster "${record.name}"`, () => !isAlive(init));
-    await until(`the end of its cable`, () => !isPlugged(addressPlan(record.index)));
   }
-  removeCgroup(record.cgroup);
+  await endNetwork(record);
+  await until(`the control groups of cluster "${record.name}" are empty`, () => removeCgroup(record.cgroup));
   const halted = { ...stopped, parts: {} };
   writeRecord(halted);
   return halted;
+}
+
+/**
+ * A program of this machine that was started in the node's network, and not in its other namespaces, keeps that
+ * alive. While the cable is there the namespace is, and its number is no other one's.
+ */
+async function endNetwork({ name, network, cable }: ClusterRecord): Promise<void> {
+  await until(`the end of the network of cluster "${name}"`, () => {
+    const isThere = isPlugged(cable);
+    if (isThere && network !== undefined)
+      for (const each of processesIn(network)) if (isAlive(each)) process.kill(each.pid, "SIGKILL");
+    return !isThere;
+  });
 }
 
 async function until(what: string, holds: () => boolean): Promise<void> {

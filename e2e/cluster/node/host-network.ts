@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { CtrlmeshError } from "#api/errors";
+import { identify, type ProcessIdentity } from "../process-identity.ts";
 import { type AddressPlan, bridge, indexOfInterface } from "./address-plan.ts";
 
 /**
@@ -9,10 +10,10 @@ import { type AddressPlan, bridge, indexOfInterface } from "./address-plan.ts";
  */
 
 /** Plugs a node in: makes the bridge when it is the first, and `eth0` with its addresses inside. */
-export function plugIn(plan: AddressPlan, initPid: number): void {
+export function plugIn(plan: AddressPlan, cable: string, initPid: number): void {
   makeBridge();
-  ip([`link add ${plan.interfaceName} type veth peer name eth0 netns ${initPid}`]);
-  ip([`link set ${plan.interfaceName} master ${bridge.name} up`]);
+  ip([`link add ${cable} type veth peer name eth0 netns ${initPid}`]);
+  ip([`link set ${cable} master ${bridge.name} up`]);
   ip(
     [
       `addr add ${plan.node.ipv4}/${bridge.ipv4PrefixLength} dev eth0`,
@@ -31,9 +32,24 @@ export function pluggedIndexes(): number[] {
   return links(["master", bridge.name]).flatMap((name) => indexOfInterface(name) ?? []);
 }
 
-/** Whether the machine's end of a cable is there; the kernel takes it away a moment after the node's end. */
-export function isPlugged({ interfaceName }: AddressPlan): boolean {
-  return existsSync(`/sys/class/net/${interfaceName}`);
+/** Whether the machine's end of a cable is there; the kernel takes it away a moment after the node's network. */
+export function isPlugged(cable: string): boolean {
+  return existsSync(`/sys/class/net/${cable}`);
+}
+
+/** The network namespace of a process, "net:[NUMBER]"; undefined when there is no such process. */
+export function networkOf(pid: number | string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Processes that are in a network namespace. */
+export function processesIn(network: string): ProcessIdentity[] {
+  const pids = readdirSync("/proc").filter((entry) => /^\d+$/.test(entry));
+  return pids.filter((pid) => networkOf(pid) === network).flatMap((pid) => identify(Number(pid)) ?? []);
 }
 
 /** Removes the bridge unless a node is plugged in. */

@@ -25,6 +25,8 @@ export interface ClusterRecord {
   readonly index: number;
   /** Its control groups, unique on this machine. */
   readonly cgroup: string;
+  /** This machine's end of its cable, likewise. */
+  readonly cable: string;
   readonly options: BootOptions;
   /** The process that it is to end with, state included. Absent: it lives until it is taken down. */
   readonly owner?: ProcessIdentity;
@@ -32,6 +34,8 @@ export interface ClusterRecord {
   readonly booter?: ProcessIdentity;
   /** Holds all namespaces; absent while the cluster is stopped. */
   readonly init?: ProcessIdentity;
+  /** The network namespace that init holds, "net:[NUMBER]". */
+  readonly network?: string;
   /** Parts by name as they were last started. */
   readonly parts: Readonly<Record<string, ProcessIdentity>>;
 }

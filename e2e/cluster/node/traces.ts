@@ -1,24 +1,21 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { addressPlan } from "./address-plan.ts";
 import { hierarchies } from "./cgroups.ts";
+import { processesIn } from "./host-network.ts";
 import { type ClusterRecord, clusterDirectory } from "./record.ts";
 
 /**
  * All that a cluster can leave on this machine, one line each: processes that its files or control groups show up
  * with, mounts in any namespace, control groups, its end of the cable, its folder. Empty when it is gone.
  */
-export function tracesOf({
-  name,
-  cgroup,
-  index,
-}: Pick<ClusterRecord, "name" | "cgroup" | "index">): string[] {
+export function tracesOf({ name, cgroup, cable, network }: ClusterRecord): string[] {
   const directory = clusterDirectory(name);
-  const plug = `/sys/class/net/${addressPlan(index).interfaceName}`;
+  const inNetwork = network === undefined ? [] : processesIn(network);
   return [
     ...processTraces(`${directory}/`, cgroup),
+    ...inNetwork.map(({ pid }) => `process ${pid} in its network`),
     ...hierarchies().flatMap((hierarchy) => present(join(hierarchy, cgroup))),
-    ...present(plug),
+    ...present(`/sys/class/net/${cable}`),
     ...present(directory),
   ];
 }
