@@ -33,6 +33,10 @@ const commands: Readonly<Record<string, CommandRow>> = {
     about: "prove on the live cluster that each object has exactly one owner",
     load: async () => (await import("./cluster/verify.ts")).runVerify,
   },
+  plan: {
+    about: "tell what applying ShardingConfigs would move and restart, without applying them",
+    load: async () => (await import("./cluster/plan/main.ts")).runPlan,
+  },
   inject: {
     about: "show what injection makes of manifests, without a cluster",
     load: async () => (await import("./inject/main.ts")).runInject,
