@@ -25,3 +25,6 @@ export const kinds = {
   ledgers: ours("ownershipledgers", true),
   managerStates: ours("managerstates", false),
 } as const satisfies Record<string, ResourceKind>;
+
+/** Label of the manager's pods, as the chart has it. */
+export const managerPodSelector = "control-plane=ctrlmesh";

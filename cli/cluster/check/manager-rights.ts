@@ -1,124 +1,116 @@
-import { group } from "#api/names";
+import { group, wellKnown } from "#api/names";
 import type { ServedResource } from "#manager/sharding/discovery";
 import { isLabelable } from "#manager/sharding/resource-patterns";
 import { patternOf, viewOf } from "#manager/sharding/shard-limits";
 import { kindName } from "#manager/sharding/stamp";
+import { kinds, managerPodSelector } from "../kinds.ts";
 import { type AccessQuestion, mayServiceAccount, questionText } from "./access.ts";
 import type { Check, CheckContext } from "./check.ts";
 import type { Finding } from "./finding.ts";
+import { memberOf, textOf } from "./read.ts";
 
 /** Rights on some resources, as a rule of RBAC has them. */
 export interface NeededRights {
-  readonly scope: "cluster" | "own namespace";
+  readonly scope: "cluster" | "own namespace" | "default";
   readonly group: string;
   /** `resource` or `resource/subresource`. */
   readonly resources: readonly string[];
+  /** Absent: all of them. */
+  readonly names?: readonly string[];
   readonly verbs: readonly string[];
   /** What fails without them. */
   readonly purpose: string;
 }
 
 const admission = "admissionregistration.k8s.io";
+const { stampPolicy, optInPolicy, protectLabelsPolicy, requireProxyPolicy } = wellKnown;
 
-/** What the manager's service account needs; a test holds this list and the install files to each other. */
+/** What the manager's service account needs; a test holds this list, the chart and the install files to each other. */
 export const managerRights: readonly NeededRights[] = [
+  right("", ["namespaces"], ["get", "list", "watch", "patch"], "labels and opt-in of namespaces"),
+  right("", ["pods"], ["get", "list", "watch", "delete"], "which pods serve a shard, and their replacement"),
+  right("", ["configmaps"], ["get"], "the cluster's CA", ["kube-root-ca.crt"]),
+  right("", ["configmaps"], ["get", "create", "patch"], "CA bundles of opted-in namespaces", [
+    wellKnown.caBundleConfigMap,
+    wellKnown.fakeKubeconfigConfigMap,
+  ]),
+  right("authentication.k8s.io", ["tokenreviews"], ["create"], "identity of proxies"),
+  right("events.k8s.io", ["events"], ["create", "patch"], "events"),
+  right(group, ["shardingconfigs"], ["get", "list", "watch", "patch"], "what is to be sharded"),
+  right(group, ["shardingconfigs/status"], ["patch"], "conditions"),
+  right(group, ["ownershipledgers"], ["get", "list", "create", "update", "delete"], "who owns what"),
+  right(group, ["managerstates"], ["get", "list", "watch", "create"], "which replica leads"),
+  right(group, ["managerstates/status"], ["update"], "which replica leads"),
+  right("apiextensions.k8s.io", ["customresourcedefinitions"], ["list", "watch"], "which kinds exist"),
+  right("rbac.authorization.k8s.io", ["clusterroles"], ["get"], "that its webhooks and policies go with it", [
+    "ctrlmesh-manager",
+  ]),
+  right(admission, ["mutatingwebhookconfigurations"], ["create", "patch"], "its webhooks", [
+    wellKnown.mutatingWebhook,
+  ]),
+  right(admission, ["validatingwebhookconfigurations"], ["create", "patch"], "its webhooks", [
+    wellKnown.validatingWebhook,
+  ]),
+  right(
+    admission,
+    ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"],
+    ["create", "patch"],
+    "its admission policies",
+    [optInPolicy, stampPolicy],
+  ),
+  right(admission, ["validatingadmissionpolicies"], ["create", "patch"], "its admission policies", [
+    protectLabelsPolicy,
+    requireProxyPolicy,
+  ]),
+  right(admission, ["validatingadmissionpolicybindings"], ["create", "patch"], "its admission policies", [
+    protectLabelsPolicy,
+    `${requireProxyPolicy}-namespaces`,
+    `${requireProxyPolicy}-pods`,
+  ]),
+  right(admission, ["mutatingadmissionpolicies"], ["get"], "what an earlier leader stamped", [stampPolicy]),
+  right(
+    admission,
+    ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"],
+    ["delete"],
+    "a policy with nothing to stamp",
+    [stampPolicy],
+  ),
   {
-    scope: "cluster",
-    group: "",
-    resources: ["namespaces"],
-    verbs: ["get", "list", "watch", "patch"],
-    purpose: "labels and opt-in of namespaces",
+    ...right("", ["services"], ["get"], "the API server's addresses in the cluster", ["kubernetes"]),
+    scope: "default",
   },
-  {
-    scope: "cluster",
-    group: "",
-    resources: ["pods"],
-    verbs: ["get", "list", "watch", "delete"],
-    purpose: "which pods serve a shard, and their replacement after a move",
-  },
-  {
-    scope: "cluster",
-    group: "",
-    resources: ["configmaps"],
-    verbs: ["get", "list", "watch", "create", "update", "patch"],
-    purpose: "CA bundles of opted-in namespaces",
-  },
-  {
-    scope: "cluster",
-    group: "authentication.k8s.io",
-    resources: ["tokenreviews"],
-    verbs: ["create"],
-    purpose: "identity of proxies",
-  },
-  {
-    scope: "cluster",
-    group: "events.k8s.io",
-    resources: ["events"],
-    verbs: ["create", "patch", "update"],
-    purpose: "events",
-  },
-  {
-    scope: "cluster",
-    group,
-    resources: ["shardingconfigs"],
-    verbs: ["get", "list", "watch", "update", "patch"],
-    purpose: "what is to be sharded",
-  },
-  {
-    scope: "cluster",
-    group,
-    resources: ["shardingconfigs/status", "managerstates/status"],
-    verbs: ["get", "update", "patch"],
-    purpose: "conditions",
-  },
-  {
-    scope: "cluster",
-    group,
-    resources: ["ownershipledgers", "managerstates"],
-    verbs: ["get", "list", "watch", "create", "update", "patch", "delete"],
-    purpose: "who owns what",
-  },
-  {
-    scope: "cluster",
-    group: "apiextensions.k8s.io",
-    resources: ["customresourcedefinitions"],
-    verbs: ["get", "list", "watch"],
-    purpose: "which kinds exist",
-  },
-  {
-    scope: "cluster",
-    group: admission,
-    resources: ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-    verbs: ["get", "list", "watch", "create", "update", "patch"],
-    purpose: "its webhooks",
-  },
-  {
-    scope: "cluster",
-    group: admission,
-    resources: [
-      "mutatingadmissionpolicies",
-      "mutatingadmissionpolicybindings",
-      "validatingadmissionpolicies",
-      "validatingadmissionpolicybindings",
-    ],
-    verbs: ["get", "list", "watch", "create", "update", "patch", "delete"],
-    purpose: "its admission policies",
-  },
-  {
-    scope: "own namespace",
-    group: "coordination.k8s.io",
-    resources: ["leases"],
-    verbs: ["get", "create", "update"],
-    purpose: "leader election",
-  },
-  {
-    scope: "own namespace",
-    group: "",
-    resources: ["secrets"],
-    verbs: ["get", "list", "watch", "create", "update"],
-    purpose: "mesh CA and webhook certificate",
-  },
+  ownRight("coordination.k8s.io", ["leases"], ["create"], "leader election"),
+  ownRight("coordination.k8s.io", ["leases"], ["get", "update"], "leader election", [wellKnown.managerLease]),
+  ownRight("", ["secrets"], ["create"], "mesh CA and webhook certificate"),
+  ownRight("", ["secrets"], ["get", "update"], "mesh CA and webhook certificate", [
+    wellKnown.caSecret,
+    wellKnown.webhookCertificateSecret,
+  ]),
+  ownRight("", ["configmaps"], ["list", "watch"], "which kinds to label", [
+    wellKnown.shardingResourceConfigMap,
+  ]),
 ];
+
+function right(
+  apiGroup: string,
+  resources: readonly string[],
+  verbs: readonly string[],
+  purpose: string,
+  names?: readonly string[],
+): NeededRights {
+  return {
+    scope: "cluster",
+    group: apiGroup,
+    resources,
+    verbs,
+    purpose,
+    ...(names === undefined ? {} : { names }),
+  };
+}
+
+function ownRight(...rule: Parameters<typeof right>): NeededRights {
+  return { ...right(...rule), scope: "own namespace" };
+}
 
 const labellingVerbs = ["list", "watch", "patch"] as const;
 
@@ -129,7 +121,7 @@ export const managerRightsCheck: Check = {
   run: async (context) => {
     const { client, signal, settings } = context;
     const { namespace } = settings;
-    const account = { namespace, name: "ctrlmesh-manager" };
+    const account = { namespace, name: await serviceAccountOf(context) };
     const wanted = [...standing(context), ...labelling(context)];
     const answers = await Promise.all(
       wanted.map(async (each) => ({
@@ -156,27 +148,39 @@ export const managerRightsCheck: Check = {
   },
 };
 
+/** That of the manager's pods; where none runs, the one that an installation makes. */
+async function serviceAccountOf({ client, settings, signal }: CheckContext): Promise<string> {
+  const query = { namespace: settings.namespace, labelSelector: managerPodSelector, limit: 1 };
+  const { items } = await client.list(kinds.pods, query, { signal });
+  return textOf(memberOf(items[0]?.spec, "serviceAccountName")) ?? "ctrlmesh-manager";
+}
+
 interface Wanted {
   readonly question: AccessQuestion;
   readonly purpose: string;
 }
 
 function standing({ settings, served }: CheckContext): Wanted[] {
-  return managerRights.flatMap(({ scope, group: apiGroup, resources, verbs, purpose }) =>
+  const namespaces = { cluster: undefined, "own namespace": settings.namespace, default: "default" } as const;
+  return managerRights.flatMap(({ scope, group: apiGroup, resources, verbs, purpose, names = [undefined] }) =>
     resources.flatMap((path) => {
       const [resource = "", subresource] = path.split("/");
       // What this API server does not serve needs no right.
       if (apiGroup === admission && !served.served.some((each) => each.resource === resource)) return [];
-      return verbs.map((verb) => ({
-        purpose,
-        question: {
-          verb,
-          group: apiGroup,
-          resource,
-          ...(subresource === undefined ? {} : { subresource }),
-          ...(scope === "own namespace" ? { namespace: settings.namespace } : {}),
-        },
-      }));
+      const namespace = namespaces[scope];
+      return names.flatMap((name) =>
+        verbs.map((verb) => ({
+          purpose,
+          question: {
+            verb,
+            group: apiGroup,
+            resource,
+            ...(subresource === undefined ? {} : { subresource }),
+            ...(namespace === undefined ? {} : { namespace }),
+            ...(name === undefined ? {} : { name }),
+          },
+        })),
+      );
     }),
   );
 }
