@@ -13,6 +13,7 @@ import {
   plugIn,
   processesIn,
   removeIdleBridge,
+  unplug,
 } from "./host-network.ts";
 import { pauseProgram } from "./images.ts";
 import { withMachineLock } from "./machine-lock.ts";
@@ -206,15 +207,17 @@ async function halt(record: ClusterRecord): Promise<ClusterRecord> {
 
 /**
  * A program of this machine that was started in the node's network, and not in its other namespaces, keeps that
- * alive. While the cable is there the namespace is, and its number is no other one's.
+ * alive. While the cable is there the namespace is, and its number is no other one's. Connections that their
+ * programs have left keep it too, for minutes, but not the cable.
  */
 async function endNetwork({ name, network, cable }: ClusterRecord): Promise<void> {
-  await until(`the end of the network of cluster "${name}"`, () => {
-    const isThere = isPlugged(cable);
-    if (isThere && network !== undefined)
-      for (const each of processesIn(network)) if (isAlive(each)) process.kill(each.pid, "SIGKILL");
-    return !isThere;
+  await until(`the end of what is in the network of cluster "${name}"`, () => {
+    if (network === undefined || !isPlugged(cable)) return true;
+    const left = processesIn(network).filter(isAlive);
+    for (const { pid } of left) process.kill(pid, "SIGKILL");
+    return left.length === 0;
   });
+  unplug(cable);
 }
 
 async function until(what: string, holds: () => boolean): Promise<void> {

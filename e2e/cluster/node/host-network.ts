@@ -6,7 +6,7 @@ import { type AddressPlan, bridge, indexOfInterface } from "./address-plan.ts";
 
 /**
  * The machine's side of the clusters' network: a bridge with an address for the machine itself, and a cable (veth
- * pair) to each node. The kernel removes a cable with the network namespace that its other end lies in.
+ * pair) to each node.
  */
 
 /** Plugs a node in: makes the bridge when it is the first, and `eth0` with its addresses inside. */
@@ -32,7 +32,16 @@ export function pluggedIndexes(): number[] {
   return links(["master", bridge.name]).flatMap((name) => indexOfInterface(name) ?? []);
 }
 
-/** Whether the machine's end of a cable is there; the kernel takes it away a moment after the node's network. */
+/** Removes a cable, unless the kernel has done so with the node's network. */
+export function unplug(cable: string): void {
+  try {
+    if (isPlugged(cable)) ip([`link del ${cable}`]);
+  } catch (error) {
+    if (isPlugged(cable)) throw error;
+  }
+}
+
+/** Whether the machine's end of a cable is there. */
 export function isPlugged(cable: string): boolean {
   return existsSync(`/sys/class/net/${cable}`);
 }
