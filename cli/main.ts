@@ -37,6 +37,10 @@ const commands: Readonly<Record<string, CommandRow>> = {
     about: "tell what applying ShardingConfigs would move and restart, without applying them",
     load: async () => (await import("./cluster/plan/main.ts")).runPlan,
   },
+  uninstall: {
+    about: "take ctrlmesh out of a cluster; refuses while pods with a proxy run",
+    load: async () => (await import("./cluster/uninstall/main.ts")).runUninstall,
+  },
   inject: {
     about: "show what injection makes of manifests, without a cluster",
     load: async () => (await import("./inject/main.ts")).runInject,

@@ -1,6 +1,6 @@
 import type { Condition, KubernetesObject } from "#api/meta";
 import type { KubeClient, ResourceKind } from "#kube/client/client";
-import { awaitCondition } from "./await-condition.ts";
+import { awaitCondition } from "../await-condition.ts";
 import { type OperatorRecord, type Proof, prove } from "./proof.ts";
 
 /** What the demo reads from its cluster: only objects that anybody could read with kubectl. */

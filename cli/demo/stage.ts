@@ -9,7 +9,7 @@ import type { DevCluster } from "#devcluster/cluster";
 import type { KubeConnection } from "#kube/client/client";
 import { systemClock } from "#runtime/clock";
 import { type Log, silentLog } from "#runtime/log";
-import { awaitCondition } from "./await-condition.ts";
+import { awaitCondition } from "../await-condition.ts";
 import { applyAll, readManifestFolder, readManifests } from "./manifests.ts";
 import { operatorName } from "./phases.ts";
 
