@@ -9,6 +9,11 @@ export interface DualStack {
 /** All addresses of one cluster. Nodes and pods of two clusters have different ones; Services are each cluster's own. */
 export interface AddressPlan {
   readonly node: DualStack;
+  /**
+   * Of the node's interface. Always the same for the same addresses: whoever talked to the one that had them before
+   * would go on to send to that for half a minute.
+   */
+  readonly nodeMac: string;
   readonly podRanges: DualStack;
   readonly serviceRanges: DualStack;
   /** The first address of the IPv4 range: the API server gives it to the Service `kubernetes`. */
@@ -39,6 +44,7 @@ export function addressPlan(index: number): AddressPlan {
   const host = index + 10;
   return {
     node: { ipv4: `10.213.0.${host}`, ipv6: `fdc7:2a5e:90b1::${host.toString(16)}` },
+    nodeMac: `02:63:6d:00:00:${host.toString(16).padStart(2, "0")}`,
     podRanges: { ipv4: `10.214.${index}.0/24`, ipv6: `fdc7:2a5e:90b1:${(0x100 + index).toString(16)}::/64` },
     serviceRanges: { ipv4: "10.96.0.0/16", ipv6: "fdc7:2a5e:90b1:ffff::/112" },
     apiServerService: "10.96.0.1",

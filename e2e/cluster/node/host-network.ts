@@ -12,7 +12,7 @@ import { type AddressPlan, bridge, indexOfInterface } from "./address-plan.ts";
 /** Plugs a node in: makes the bridge when it is the first, and `eth0` with its addresses inside. */
 export function plugIn(plan: AddressPlan, cable: string, initPid: number): void {
   makeBridge();
-  ip([`link add ${cable} type veth peer name eth0 netns ${initPid}`]);
+  ip([`link add ${cable} type veth peer name eth0 address ${plan.nodeMac} netns ${initPid}`]);
   ip([`link set ${cable} master ${bridge.name} up`]);
   ip(
     [
