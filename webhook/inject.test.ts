@@ -150,6 +150,15 @@ test("inject: without native sidecars the proxy is the first container with a ga
   assert.match(warnings.join(), /init containers run before the proxy/);
 });
 
+test("inject: the user of a Job is told that a proxy as a plain container never ends, and only there", () => {
+  const told = (restartPolicy: string, nativeSidecars: boolean) =>
+    inject(withSpec({ restartPolicy }), { ...request, nativeSidecars }).warnings.join();
+  assert.match(told("Never", false), /^restartPolicy is Never: .*so the pod never completes/);
+  assert.match(told("OnFailure", false), /restartPolicy is OnFailure/);
+  assert.equal(told("Always", false), "");
+  assert.equal(told("Never", true), "");
+});
+
 test("D55: the proxy container passes Pod Security restricted and is not privileged", () => {
   const { securityContext } = find(inject(operatorPod(), request).pod, "ctrlmesh-proxy");
   assert.deepEqual(securityContext, {

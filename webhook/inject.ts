@@ -203,5 +203,11 @@ function warningsAbout(pod: Pod, { nativeSidecars }: InjectionRequest): string[]
   if (!nativeSidecars && (pod.spec.initContainers ?? []).length > 0) {
     warnings.push("init containers run before the proxy and reach the API server directly, unsharded");
   }
+  const { restartPolicy = "Always" } = pod.spec;
+  if (!nativeSidecars && restartPolicy !== "Always") {
+    warnings.push(
+      `restartPolicy is ${restartPolicy}: the proxy goes on when the other containers have ended, so the pod never completes; it does where the manager injects native sidecars`,
+    );
+  }
   return warnings;
 }

@@ -98,6 +98,7 @@ const podSchema = open({
     initContainers: optional(Type.Array(containerSchema)),
     volumes: optional(Type.Array(volumeSchema)),
     hostNetwork: optional(Type.Boolean()),
+    restartPolicy: optional(Type.String()),
     automountServiceAccountToken: optional(Type.Boolean()),
     hostAliases: optional(Type.Array(hostAliasSchema)),
     securityContext: optional(podSecuritySchema),
