@@ -140,7 +140,7 @@ function uninjectedPods(
 
 function uninjectedMessage(names: readonly string[]): string {
   const sorted = [...new Set(names)].sort();
-  return `${sorted.join(", ")} run without a proxy and see everything: opt the namespace in and replace them`;
+  return `${sorted.join(", ")} run without a proxy and see everything: opt the namespace in and delete them (a rolling update waits for new pods, and these wait for them to end)`;
 }
 
 function findingsOf(
