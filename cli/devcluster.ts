@@ -5,7 +5,7 @@ import { oneOf, optionalText, port } from "#runtime/setting-types";
 import { type Environment, settingsOrHelp } from "#runtime/settings";
 import { copyKubeconfig } from "./kubeconfig-file.ts";
 
-const devclusterSettings = {
+export const devclusterSettings = {
   port: port({ description: "port of the API server; 0 takes any free one", default: 0 }),
   kubeconfigFile: optionalText({ description: "write the administrator's kubeconfig to this file" }, "FILE"),
   logLevel: oneOf(logLevels, { description: "lowest level that is logged", default: "warn" }),

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "#runtime/clock";
 import { optionalText } from "#runtime/setting-types";
 import { type Environment, settingsOrHelp } from "#runtime/settings";
 
-const settingsTable = {
+export const waitReadySettings = {
   url: optionalText(
     { description: `address to ask; default: http://$${environment.podIp}:${ports.proxyAdmin}/readyz` },
     "URL",
@@ -23,7 +23,7 @@ export async function runWaitReady(argv: readonly string[], env: Environment): P
   const settings = await settingsOrHelp({
     command: "ctrlmesh wait-ready",
     about: "Waits until the proxy of this pod is ready.",
-    table: settingsTable,
+    table: waitReadySettings,
     argv,
     env,
   });

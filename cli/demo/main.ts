@@ -11,7 +11,7 @@ import { type DemoReport, type PhaseReport, phaseReport, printReport } from "./p
 import { compareOwners, type Proof } from "./proof.ts";
 import { installKinds, namespaceObject, openStage, type Stage, startManager } from "./stage.ts";
 
-const demoSettings = {
+export const demoSettings = {
   json: toggle({ description: "print the result as JSON on standard output", default: false }),
   keep: toggle({ description: "leave everything running until Ctrl-C", default: false }),
   port: port({ description: "port of the embedded API server; 0 takes any free one", default: 0 }),

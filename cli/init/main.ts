@@ -19,7 +19,7 @@ import {
   rulesThatRemove,
 } from "./rules.ts";
 
-const settingsTable = {
+export const initSettings = {
   apiServer: list(
     {
       description: "address of the API server, besides that of the environment; may be repeated",
@@ -58,7 +58,7 @@ export async function runInit(
     {
       command: "ctrlmesh init",
       about: "Redirects this pod's traffic to the API server to the proxy (mode iptables).",
-      table: settingsTable,
+      table: initSettings,
       argv,
       env,
     },

@@ -26,7 +26,7 @@ import { asJson, asYaml, type Rendered } from "./render.ts";
 import { type Workload, workloadOf } from "./workload.ts";
 import { type Wishes, World } from "./world.ts";
 
-const settingsTable = {
+export const injectSettings = {
   file: list({ description: "manifests; - is standard input; may be repeated", short: "f" }, "FILE"),
   output: oneOf(["yaml", "json"], { description: "form of the result", default: "yaml", short: "o" }),
   namespace: text(
@@ -65,7 +65,7 @@ const settingsTable = {
   }),
 } as const;
 
-type InjectSettings = Settings<typeof settingsTable>;
+type InjectSettings = Settings<typeof injectSettings>;
 
 /** Where the texts of a command go; standard output and error but for tests. */
 export interface Streams {
@@ -91,7 +91,7 @@ export async function runInject(
     {
       command: "ctrlmesh inject",
       about: "Shows what injection makes of manifests, without a cluster.",
-      table: settingsTable,
+      table: injectSettings,
       argv,
       env,
     },
