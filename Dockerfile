@@ -25,7 +25,7 @@ FROM ${SOURCE} AS source
 
 FROM ${BASE}
 COPY --from=source /image /
-ENV PATH=/usr/sbin:/usr/bin GLIBC_TUNABLES=glibc.malloc.mmap_threshold=32768
+ENV PATH=/usr/sbin:/usr/bin GLIBC_TUNABLES=glibc.malloc.mmap_threshold=32768:glibc.malloc.top_pad=0
 USER 1359:1359
 WORKDIR /
 ENTRYPOINT ["/usr/bin/node", "--max-semi-space-size=1", "/usr/lib/ctrlmesh/proxy.cjs"]

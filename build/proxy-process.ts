@@ -8,8 +8,9 @@ export const proxyProcess = {
   environment: {
     /**
      * Node reads each TLS connection into 64 KiB of its own, most of which is never touched. Mapped by themselves, these
-     * cost what is touched; inside the heap they take pages that others have used.
+     * cost what is touched; inside the heap they take pages that others have used. Without padding at the heap's end 500
+     * watches take 7 MiB less.
      */
-    GLIBC_TUNABLES: "glibc.malloc.mmap_threshold=32768",
+    GLIBC_TUNABLES: "glibc.malloc.mmap_threshold=32768:glibc.malloc.top_pad=0",
   },
 } as const;
