@@ -23,7 +23,8 @@ export interface CompletedFlag {
 export async function completedCommands(table: CommandTable): Promise<readonly CompletedCommand[]> {
   return await Promise.all(
     Object.entries(table).map(async ([name, { about, settings }]) => {
-      const rows = Object.entries(await settings());
+      // A bundle leaves some commands out: they are named all the same, and say so when they are called.
+      const rows = Object.entries(await settings().catch(() => ({})));
       const positional = rows.find(([, setting]) => setting.positional === true)?.[1];
       return {
         name,
