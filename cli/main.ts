@@ -102,9 +102,13 @@ async function run(argv: readonly string[]): Promise<number> {
     process.stdout.write(usage());
     return name === undefined ? 2 : 0;
   }
+  // Also in the pods' bundle, which has no command of that name.
+  if (name === "--version") {
+    process.stdout.write(`${version}\n`);
+    return 0;
+  }
   const all = table();
-  const wanted = name === "--version" ? "version" : name;
-  const row = Object.hasOwn(all, wanted) ? all[wanted] : undefined;
+  const row = Object.hasOwn(all, name) ? all[name] : undefined;
   if (row === undefined) {
     const nearest = nearestName(name, Object.keys(all));
     throw new CtrlmeshError("INVALID_FLAG", {
