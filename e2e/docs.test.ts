@@ -22,6 +22,11 @@ type RunBy =
 const demo = (test: string): RunBy => ({ file: "e2e/flow/demo.test.ts", test });
 const gate: RunBy = { script: ".ci/run" };
 
+/** A step of whoever installs and looks after it. */
+const administration = (step: string): Readonly<Record<string, RunBy>> => ({
+  [step]: { file: "e2e/chart/install.test.ts", step: `"${step}"` },
+});
+
 /** Every command that the docs show. */
 const commands: Readonly<Record<string, RunBy>> = {
   "npm ci": gate,
@@ -47,6 +52,24 @@ const commands: Readonly<Record<string, RunBy>> = {
   "npm run demo": demo("ends by itself"),
   "npm run demo -- --json": demo("ends by itself"),
   "npm run demo -- --keep": demo("--keep"),
+  ...administration("helm install ctrlmesh charts/ctrlmesh --namespace ctrlmesh --create-namespace --wait"),
+  ...administration("helm test ctrlmesh --namespace ctrlmesh"),
+  ...administration("helm upgrade ctrlmesh charts/ctrlmesh --namespace ctrlmesh --wait"),
+  ...administration("helm rollback ctrlmesh --namespace ctrlmesh --wait"),
+  ...administration("helm uninstall ctrlmesh --namespace ctrlmesh --wait"),
+  ...administration("kubectl -n ctrlmesh get pods,lease"),
+  ...administration("kubectl -n ctrlmesh logs deployment/ctrlmesh-manager --tail=50"),
+  ...administration("kubectl get shardingconfigs --all-namespaces"),
+  "npm run image": {
+    file: "build/image/image.test.ts",
+    test: "it holds all that its programs need to start",
+  },
+  "npm run bundle": { file: "build/bundle-cli.test.ts", test: "the command is one file" },
+  // No engine here; what it writes is what npm run image writes.
+  "docker buildx build --platform linux/amd64,linux/arm64 .": {
+    file: "build/image/dockerfile.test.ts",
+    test: "containers start as in the image",
+  },
   "kubectl get ledger": { file: "e2e/conformance/demo-kubectl.test.ts", step: '"get", "ledger"' },
   "kubectl annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true": {
     file: "e2e/conformance/kubectl-steps.ts",
@@ -128,7 +151,7 @@ test("docs: every link inside the tree leads somewhere, anchors included", () =>
 
 test("docs: every file that they name exists", () => {
   const files = globSync(
-    "{api,crds,runtime,kube,proxy,webhook,manager,devcluster,cli,e2e,examples,bench,docs,.ci}/**/*",
+    "{api,crds,runtime,kube,proxy,webhook,manager,devcluster,cli,e2e,examples,bench,build,charts,docs,.ci}/**/*",
     {
       cwd: root,
     },
