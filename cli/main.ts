@@ -37,6 +37,11 @@ const commands: CommandTable = {
     load: async () => (await import("./cluster/plan/main.ts")).runPlan,
     settings: async () => (await import("./cluster/plan/main.ts")).planSettings,
   },
+  bundle: {
+    about: "write a support dump without secrets: objects, logs, metrics, events",
+    load: async () => (await import("./cluster/bundle/main.ts")).runBundle,
+    settings: async () => (await import("./cluster/bundle/main.ts")).bundleSettings,
+  },
   uninstall: {
     about: "take ctrlmesh out of a cluster; refuses while pods with a proxy run",
     load: async () => (await import("./cluster/uninstall/main.ts")).runUninstall,

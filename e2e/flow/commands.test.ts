@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
@@ -249,6 +251,72 @@ test("plan: applied, it comes as the plan said, and each object still has one ow
   });
   await mesh.shardsReady("demo");
   assert.equal((await answer<Proof>("verify")).exactlyOneOwner, true);
+});
+
+test("bundle: holds objects, logs, status and events, and none of the secrets that were planted", async () => {
+  const secrets = [
+    "planted1",
+    "planted2",
+    "planted3",
+    "planted4",
+    "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJwbGFudGVkIn0.c2ln",
+  ];
+  const [inSecret = "", inConfigMap = "", inVariable = "", inAnnotation = "", inEvent = ""] = secrets;
+  const namespace = "demo";
+  const data = { password: Buffer.from(inSecret).toString("base64") };
+  await mesh.apply({ apiVersion: "v1", kind: "Secret", metadata: { namespace, name: "db" }, data });
+  const text = { settings: inConfigMap };
+  await mesh.apply({ apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, name: "app" }, data: text });
+  const sets = { group: "apps", version: "v1", resource: "statefulsets", namespaced: true } as const;
+  const operator = [{ name: "operator", env: [{ name: "DSN", value: inVariable }] }];
+  await mesh.client.patch(
+    sets,
+    { namespace, name: "digest-operator" },
+    {
+      type: "strategic",
+      body: {
+        metadata: { annotations: { "example.com/note": inAnnotation } },
+        spec: { template: { spec: { containers: operator } } },
+      },
+    },
+    { signal },
+  );
+  const events = { group: "", version: "v1", resource: "events", namespaced: true } as const;
+  const involvedObject = { kind: "Pod", namespace, name: "digest-operator-0" };
+  const event = {
+    metadata: { namespace, name: "leak" },
+    involvedObject,
+    message: `Bearer ${inEvent} refused`,
+  };
+  await mesh.client.create(events, { apiVersion: "v1", kind: "Event", ...event }, { signal });
+
+  const folder = mkdtempSync(join(tmpdir(), "ctrlmesh-bundle-"));
+  try {
+    const archive = join(folder, "b.tar.gz");
+    const { exitCode, stdout, stderr } = await call(`bundle -f ${archive}`);
+    assert.deepEqual([exitCode, stdout], [0, `${archive}\n`], stderr);
+    const untar = spawnSync("tar", ["xzf", archive, "-C", folder, "--strip-components=1"], {
+      encoding: "utf8",
+    });
+    assert.deepEqual([untar.status, untar.stderr], [0, ""]);
+    rmSync(archive);
+    const read = (path: string): string => readFileSync(join(folder, path), "utf8");
+    assert.match(read("objects/shardingconfigs.yaml"), /name: left/);
+    assert.match(read("objects/ownershipledgers.yaml"), /atom: bucket\/31/);
+    assert.match(read("namespaces/demo/pods/digest-operator-0/ctrlmesh-proxy.log"), /"part":"proxy"/);
+    assert.match(read("namespaces/demo/pods/digest-operator-0/pod.yaml"), /ctrlmesh-proxy/);
+    assert.match(read("namespaces/demo/statefulsets.yaml"), /name: DSN\n +value: "\[redacted\]"/);
+    assert.match(read("namespaces/demo/events.yaml"), /Bearer \[redacted\] refused/);
+    assert.match(read("namespaces/demo/secrets.txt"), /^db$/m);
+    assert.match(read("namespaces/ctrlmesh/secrets.txt"), /^ctrlmesh-ca$/m);
+    assert.match(read("status.json"), /"leader": "ctrlmesh-manager-0"/);
+    for (const secret of [...secrets, "PRIVATE KEY", data.password]) {
+      const found = spawnSync("grep", ["-rlF", "--", secret, folder], { encoding: "utf8" });
+      assert.equal(found.stdout, "", `${secret} is in the dump`);
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test("check: finds no fault in the mesh but that this API server has no admission policies", async () => {

@@ -30,6 +30,8 @@ export interface KubeConnection extends KubeClient, AsyncDisposable {
   readonly server: string;
   /** Namespace of the kubeconfig's context or of the pod. */
   readonly namespace: string | undefined;
+  /** A GET of any path, its answer as text: logs and metrics, of which the path asks for a bounded part. */
+  text(path: string, options: CallOptions): Promise<string>;
   /** The same sockets and identity with a rate limit of its own, so that bulk work never delays a Lease. */
   paced(pace: { readonly qps: number; readonly burst: number; readonly userAgent?: string }): KubeClient;
 }

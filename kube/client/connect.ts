@@ -49,6 +49,7 @@ export async function connect(options: ConnectOptions, deps: ConnectDeps): Promi
     delete: (kind, name, call) => main.delete(kind, name, call),
     raw: (method, path, body, call) => main.raw(method, path, body, call),
     watch: (kind, query, call) => main.watch(kind, query, call),
+    text: (path, call) => main.text(path, call),
     paced: ({ userAgent, ...limit }) => client(limit, userAgent ?? options.userAgent),
     [Symbol.asyncDispose]: () => transport[Symbol.asyncDispose](),
   };

@@ -131,6 +131,11 @@ export class HttpClient implements KubeClient {
     return await this.#json({ ...options, ...accept, method, path, body, contentType: json });
   }
 
+  /** The body of a GET as text: logs, metrics. The caller asks for a bounded part of it. */
+  async text(path: string, options: CallOptions): Promise<string> {
+    return await this.#text({ ...options, method: "GET", path, accept: "*/*" });
+  }
+
   async *watch(kind: ResourceKind, query: WatchQuery, options: CallOptions): AsyncGenerator<WatchEvent> {
     const path = collectionPath(kind, query.namespace);
     const accept = query.metadataOnly === true ? metadataObject : json;
@@ -169,16 +174,8 @@ export class HttpClient implements KubeClient {
     return parseObject(await this.#json({ ...options, method, path, search, contentType, body, accept }));
   }
 
-  /** One call with its JSON body, each attempt bounded by a deadline. */
   async #json(call: Call): Promise<unknown> {
-    using limit = deadline(
-      answerDeadlineMs,
-      `${call.method} ${call.path}: no answer within ${answerDeadlineMs / 1000} s`,
-      this.#deps.clock,
-      call.signal,
-    );
-    const response = await this.#answer({ ...call, signal: limit.signal }, limit);
-    const text = await bodyText(response, call, limit.signal);
+    const text = await this.#text(call);
     try {
       return JSON.parse(text);
     } catch (cause) {
@@ -188,6 +185,18 @@ export class HttpClient implements KubeClient {
         cause,
       });
     }
+  }
+
+  /** One call with its body, each attempt bounded by a deadline. */
+  async #text(call: Call): Promise<string> {
+    using limit = deadline(
+      answerDeadlineMs,
+      `${call.method} ${call.path}: no answer within ${answerDeadlineMs / 1000} s`,
+      this.#deps.clock,
+      call.signal,
+    );
+    const response = await this.#answer({ ...call, signal: limit.signal }, limit);
+    return await bodyText(response, call, limit.signal);
   }
 
   /**
