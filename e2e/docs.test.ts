@@ -20,11 +20,18 @@ type RunBy =
   | { readonly file: string; readonly step: string };
 
 const demo = (test: string): RunBy => ({ file: "e2e/flow/demo.test.ts", test });
+const asking = (test: string): RunBy => ({ file: "e2e/flow/commands.test.ts", test });
+const uninstall = (test: string): RunBy => ({ file: "e2e/flow/uninstall.test.ts", test });
 const gate: RunBy = { script: ".ci/run" };
 
 /** A step of whoever installs and looks after it. */
 const administration = (step: string): Readonly<Record<string, RunBy>> => ({
   [step]: { file: "e2e/chart/install.test.ts", step: `"${step}"` },
+});
+
+const injectionCase = (command: string): RunBy => ({
+  file: "e2e/journeys/injection/cases.ts",
+  step: command,
 });
 
 /** Every command that the docs show. */
@@ -75,6 +82,39 @@ const commands: Readonly<Record<string, RunBy>> = {
     file: "e2e/conformance/kubectl-steps.ts",
     step: '"annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true"',
   },
+  "kubectl annotate namespace demo ctrlmesh.kusionstack.io/proxy-mode=iptables": injectionCase(
+    '"annotate namespace demo ctrlmesh.kusionstack.io/proxy-mode=iptables"',
+  ),
+  "kubectl describe shard a --namespace demo": injectionCase('"describe shard a --namespace demo"'),
+  "kubectl delete pods --namespace demo --selector app=operator": injectionCase(
+    '"delete pods --namespace demo --selector app=operator"',
+  ),
+  "kubectl logs statefulset/operator --namespace demo --container ctrlmesh-init": injectionCase(
+    '"logs statefulset/operator --namespace demo --container ctrlmesh-init"',
+  ),
+  "ctrlmesh check": { file: "e2e/check/broken-setups.test.ts", test: "a good set-up has no error" },
+  "ctrlmesh check -o json": { file: "e2e/check/check-bed.ts", step: '["check", "-o", "json", ...args]' },
+  "ctrlmesh check --pre": { file: "e2e/check/broken-setups.ts", step: '["--pre"]' },
+  "ctrlmesh status -n demo": asking("status: shows manager"),
+  "ctrlmesh status --watch -n demo": asking("status --watch"),
+  "ctrlmesh explain configmap/one -n team-c": asking("explain: names owner"),
+  "ctrlmesh verify": asking("verify: every object"),
+  "ctrlmesh verify -o json": asking("verify: every object"),
+  "ctrlmesh plan -f shards.yaml": asking("plan: names what would move"),
+  "ctrlmesh plan -f shards.yaml --detailed-exitcode": asking("plan: names what would move"),
+  "ctrlmesh bundle -f dump.tar.gz": asking("bundle: holds objects"),
+  "ctrlmesh uninstall --check": uninstall("refuses while pods have a proxy"),
+  "ctrlmesh uninstall --drain --strip-labels --dry-run": uninstall("refuses while pods have a proxy"),
+  "ctrlmesh uninstall --drain --strip-labels --yes": uninstall("refuses while pods have a proxy"),
+  "source <(ctrlmesh completion bash)": {
+    file: "cli/completion/main.test.ts",
+    test: "bash completes commands",
+  },
+  "kubectl apply --server-side -f crds/": {
+    file: "e2e/reality/real-mesh.ts",
+    step: '["apply", "--server-side", "-f", join(root, "crds")]',
+  },
+  "ctrlmesh inject -f operator.yaml": { file: "cli/inject/main.test.ts", test: "operator.yaml with" },
 };
 
 /** Commands in fenced shell blocks, one a line or joined by &&, and in backticks; `kubectl apply` is only a name. */
