@@ -94,6 +94,15 @@ const ownAccess = {
   ],
 };
 
+/** The commands of `docs/injection.md`, without "kubectl". */
+const documented = {
+  optIn: "annotate namespace demo ctrlmesh.kusionstack.io/enable-proxy=true",
+  describe: "describe shard a --namespace demo",
+  delete: "delete pods --namespace demo --selector app=operator",
+  iptables: "annotate namespace demo ctrlmesh.kusionstack.io/proxy-mode=iptables",
+  rules: "logs statefulset/operator --namespace demo --container ctrlmesh-init",
+};
+
 export function testCases(stage: () => InjectionStage): void {
   const program = (afterwards: "stay" | "end") =>
     clientProgram({ own, other, ...stage().addresses }, afterwards);
@@ -115,7 +124,7 @@ export function testCases(stage: () => InjectionStage): void {
 
   describe("injection, case by case", () => {
     before(async () => {
-      await stage().runManager(true);
+      await stage().runManager({ nativeSidecars: true, iptablesBackend: "nft" });
       await stage().apply([
         ...sources(own),
         ...sources(other),
@@ -213,45 +222,50 @@ export function testCases(stage: () => InjectionStage): void {
       });
     }
 
-    test("injection: pods from before the opt-in are found, hold their shard, and are named until they are replaced", async () => {
-      const early = "cases-early";
-      const template = pod("unused", nodeContainer("main", idle));
+    test("injection: pods from before the opt-in hold their shard and are named; the documented commands replace them", async () => {
+      const run = (command: string) => stage().admin.ok(command.split(" "));
+      const labelsOfPods = { app: "operator", ...selected };
+      const { spec } = pod("unused", nodeContainer("main", idle));
       await stage().apply([
-        ...operatorNamespace(early, {}, {}),
+        ...operatorNamespace("demo", {}, {}),
         {
           apiVersion: "apps/v1",
-          kind: "Deployment",
-          metadata: { name: "early", namespace: early },
+          kind: "StatefulSet",
+          metadata: { name: "operator", namespace: "demo" },
           spec: {
-            selector: { matchLabels: selected },
-            template: { metadata: { labels: selected }, spec: template.spec },
+            serviceName: "operator",
+            selector: { matchLabels: labelsOfPods },
+            template: { metadata: { labels: labelsOfPods }, spec },
           },
         },
       ]);
-      await stage().rolledOut(early, "early");
-      await stage().apply([shardingConfig(early, "a", selected, "nobody")]);
-      await stage().admin.ok(["annotate", "namespace", early, `${ours.enableProxy}=true`]);
-      const [first] = await stage().pods(early);
-      const condition = async () => {
-        const config = (await stage().admin.json(["get", "shard", "a", "-n", early])) as {
-          status?: { conditions?: readonly { type: string; status: string; message: string }[] };
-        };
-        return config.status?.conditions?.find(({ type }) => type === "UninjectedPods");
-      };
-      await eventually("the pod is named", async () => {
-        const { status, message = "" } = (await condition()) ?? {};
-        return status === "True" && message.includes(first?.metadata.name ?? "?");
-      });
-      // Deleted, not rolled: new pods wait for their shard, which this one holds until it has ended.
-      await stage().admin.ok(["delete", "pod", first?.metadata.name ?? "", "-n", early]);
-      await stage().rolledOut(early, "early");
-      await eventually("nobody is named any more", async () => (await condition())?.status !== "True", {
-        withinMs: 60_000,
-      });
-      const [last] = (await stage().pods(early)).filter(
-        ({ metadata }) => metadata.name !== first?.metadata.name,
+      await stage().rolledOut("demo", "statefulset/operator");
+      await stage().apply([shardingConfig("demo", "a", selected, own)]);
+      await run(documented.optIn);
+      await run(documented.iptables);
+      let described = "";
+      const eventuallyDescribed = (what: string, pattern: RegExp) =>
+        eventually(
+          what,
+          async () => {
+            described = await run(documented.describe);
+            return pattern.test(described);
+          },
+          { withinMs: 60_000, detail: () => described },
+        );
+      await eventuallyDescribed(
+        "the pod is named",
+        /operator-0 run without a proxy and see everything: .*delete them/,
       );
-      assert.ok(last?.spec.initContainers?.some(({ name }) => name === containers.proxy));
+      await run(documented.delete);
+      await stage().rolledOut("demo", "statefulset/operator");
+      await eventuallyDescribed("nobody is named any more", /^(?!.*run without a proxy)/s);
+      const [last] = await stage().pods("demo");
+      assert.deepEqual(
+        last?.spec.initContainers?.map(({ name }) => name),
+        [containers.init, containers.proxy],
+      );
+      assert.match(await run(documented.rules), /-A CTRLMESH_OUTPUT .*-j REDIRECT --to-ports 5443/);
     });
   });
 }

@@ -5,7 +5,7 @@ import { InjectionStage } from "./stage.ts";
 
 /**
  * Injection as its users have it: a whole cluster with a real kubelet, our image, and clients that know nothing of
- * us. The native sidecar comes first and last, so that the manager is replaced twice under running pods.
+ * us. What is new here stands beside what is old in `older-kubernetes.test.ts`, so that each pair is seen once.
  */
 
 let stage: InjectionStage;
@@ -19,6 +19,5 @@ after(async () => {
   await stage?.[Symbol.asyncDispose]();
 });
 
-testModes("native", opened);
-testModes("plain", opened);
+testModes({ nativeSidecars: true, iptablesBackend: "nft" }, opened);
 testCases(opened);

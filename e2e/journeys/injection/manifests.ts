@@ -11,8 +11,14 @@ const managerNamespace = wellKnown.defaultManagerNamespace;
 const managerName = "ctrlmesh-manager";
 const field = (name: string, fieldPath: string) => ({ name, valueFrom: { fieldRef: { fieldPath } } });
 
+/** Flags of the manager that decide how pods are injected. */
+export interface ManagerSettings {
+  readonly nativeSidecars: boolean;
+  readonly iptablesBackend: "nft" | "legacy";
+}
+
 /** Deployment and Services of the manager; its rights are those of `examples/install`. */
-export function managerManifests(nativeSidecars: boolean): readonly KubernetesObject[] {
+export function managerManifests(settings: ManagerSettings): readonly KubernetesObject[] {
   const labels = { app: managerName };
   const service = (name: string, port: number, targetPort: number): KubernetesObject => ({
     apiVersion: "v1",
@@ -45,7 +51,8 @@ export function managerManifests(nativeSidecars: boolean): readonly KubernetesOb
                 args: [
                   `--proxy-image=${meshImage}`,
                   "--proxy-image-pull-policy=Never",
-                  `--native-sidecars=${nativeSidecars}`,
+                  `--native-sidecars=${settings.nativeSidecars}`,
+                  `--iptables-backend=${settings.iptablesBackend}`,
                 ],
                 env: [
                   field(environment.podName, "metadata.name"),

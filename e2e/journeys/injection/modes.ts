@@ -6,6 +6,7 @@ import { eventually } from "../../flow/eventually.ts";
 import { type ClientReport, clientProgram, type Seen, type Way, ways } from "./client.ts";
 import {
   accountName,
+  type ManagerSettings,
   nodeContainer,
   operatorDeployment,
   operatorNamespace,
@@ -25,9 +26,12 @@ interface Mode {
   readonly annotations: Readonly<Record<string, string>>;
   /** Level of Pod Security that the namespace enforces. */
   readonly podSecurity: "restricted" | "privileged";
-  readonly operatorArgs: readonly string[];
+  /** Of the operator, by placement of the proxy. */
+  readonly operatorArgs?: Readonly<Record<Placement, readonly string[]>>;
   readonly seen: Readonly<Record<Way, Seen>>;
 }
+
+type Placement = "native" | "plain";
 
 /** What clients see that nothing leads to the proxy; the API server itself has no IPv6 address behind the Service. */
 const direct = {
@@ -44,37 +48,33 @@ const modes: readonly Mode[] = [
     name: "env",
     annotations: {},
     podSecurity: "restricted",
-    operatorArgs: [],
     seen: { ...direct, env: "shard" },
   },
   {
     name: "kubeconfig",
     annotations: { [ours.proxyMode]: "kubeconfig" },
     podSecurity: "restricted",
-    operatorArgs: ["--kubeconfig", "/nowhere"],
+    operatorArgs: { native: ["--kubeconfig", "/nowhere"], plain: ["-kubeconfig=/nowhere"] },
     seen: { ...direct, env: "shard", kubeconfig: "shard" },
   },
   {
     name: "iptables",
     annotations: { [ours.proxyMode]: "iptables" },
     podSecurity: "privileged",
-    operatorArgs: [],
     seen: { ...direct, env: "shard", name: "shard", ipv4: "shard", ipv6: "shard" },
   },
   {
     name: "by-name",
     annotations: { [ours.proxyByName]: "true" },
     podSecurity: "restricted",
-    operatorArgs: [],
     seen: { ...direct, env: "shard", name: "shard" },
   },
 ];
-export type Placement = "native" | "plain";
-
 const shardLabels = { shard: "a" };
 
 /** What a row of the table runs; names are `<mode>-<placement>` and, of the objects to work on, `-own` and `-other`. */
-function rowObjects(row: string, mode: Mode, stage: InjectionStage): readonly KubernetesObject[] {
+function rowObjects(mode: Mode, placement: Placement, stage: InjectionStage): readonly KubernetesObject[] {
+  const row = `${mode.name}-${placement}`;
   const [own, other] = [`${row}-own`, `${row}-other`];
   const targets = { own, other, ...stage.addresses };
   const client: KubernetesObject = {
@@ -110,7 +110,10 @@ function rowObjects(row: string, mode: Mode, stage: InjectionStage): readonly Ku
       },
     ),
     shardingConfig(row, "a", shardLabels, own),
-    operatorDeployment({ namespace: row, labels: shardLabels, annotations: {} }, mode.operatorArgs),
+    operatorDeployment(
+      { namespace: row, labels: shardLabels, annotations: {} },
+      mode.operatorArgs?.[placement] ?? [],
+    ),
     client,
   ];
 }
@@ -145,24 +148,25 @@ async function digestOf(stage: InjectionStage, namespace: string): Promise<strin
 }
 
 /**
- * The tests of one placement. Rows are named `<mode>-<placement>`.
+ * The tests of all modes under one setting of the manager.
  *
  * @param stage asked for when a test runs
  */
-export function testModes(placement: Placement, stage: () => InjectionStage): void {
-  const isNative = placement === "native";
+export function testModes(settings: ManagerSettings, stage: () => InjectionStage): void {
+  const { nativeSidecars: isNative, iptablesBackend } = settings;
+  const placement: Placement = isNative ? "native" : "plain";
   describe(`injection with the proxy as a ${isNative ? "native sidecar" : "plain container"}`, () => {
     before(async () => {
-      await stage().runManager(isNative);
+      await stage().runManager(settings);
       // Each row is one apply: the namespace, its annotation, and the pods.
-      for (const mode of modes) await stage().apply(rowObjects(`${mode.name}-${placement}`, mode, stage()));
+      for (const mode of modes) await stage().apply(rowObjects(mode, placement, stage()));
     });
 
     for (const mode of modes) {
       const row = `${mode.name}-${placement}`;
 
       test(`${row}: an operator of controller-runtime does its shard's work and sees nothing else`, async () => {
-        await stage().rolledOut(row, "operator");
+        await stage().rolledOut(row, "deployment/operator");
         await eventually(
           `${row}-own is digested`,
           async () => (await digestOf(stage(), `${row}-own`)) !== undefined,
@@ -215,9 +219,9 @@ export function testModes(placement: Placement, stage: () => InjectionStage): vo
         `-A ${chain} -d ${destination} -p tcp -m tcp --dport 443 -j REDIRECT --to-ports 5443`,
       ];
       assert.deepEqual(told.trim().split("\n"), [
-        "# IPv4, nft",
+        `# IPv4, ${iptablesBackend}`,
         ...family(`${ipv4}/32`),
-        "# IPv6, nft",
+        `# IPv6, ${iptablesBackend}`,
         ...family(`${ipv6}/128`),
       ]);
     });

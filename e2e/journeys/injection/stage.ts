@@ -7,12 +7,20 @@ import type { KubernetesObject } from "#api/meta";
 import type { Kubectl } from "../../cluster/kubectl.ts";
 import { programImage } from "../../cluster/node/images.ts";
 import { type NodeCluster, startNodeCluster } from "../../cluster/node/node-cluster.ts";
+import { kubernetesVersion } from "../../cluster/versions.ts";
 import { eventually } from "../../flow/eventually.ts";
 import { root } from "../../flow/mesh.ts";
 import { buildGoOperator } from "../../reality/go-operator.ts";
 import { install } from "../../reality/real-mesh.ts";
 import type { ClientTargets } from "./client.ts";
-import { managerManifests, meshImage, operatorImage, operatorRights, shardingConfig } from "./manifests.ts";
+import {
+  type ManagerSettings,
+  managerManifests,
+  meshImage,
+  operatorImage,
+  operatorRights,
+  shardingConfig,
+} from "./manifests.ts";
 
 /** A whole cluster with our image and our manager in it, and an operator's image that knows nothing of us. */
 export class InjectionStage implements AsyncDisposable {
@@ -28,13 +36,13 @@ export class InjectionStage implements AsyncDisposable {
   }
 
   /** Boots it; the Service `kubernetes` has addresses of both families. No manager runs yet. */
-  static async open(): Promise<InjectionStage> {
+  static async open(version = kubernetesVersion): Promise<InjectionStage> {
     const operator = programImage({
       program: buildGoOperator(),
       reference: operatorImage,
       user: "65532:65532",
     });
-    const [cluster, archive] = [await startNodeCluster(), buildMeshImage()];
+    const [cluster, archive] = [await startNodeCluster({ version }), buildMeshImage()];
     try {
       await cluster.loadImage(archive.file);
       await cluster.loadImage(operator);
@@ -53,9 +61,9 @@ export class InjectionStage implements AsyncDisposable {
   }
 
   /** Installs the manager, or lets one with another setting take its place. Its webhooks answer when it resolves. */
-  async runManager(nativeSidecars: boolean): Promise<void> {
-    await this.apply(managerManifests(nativeSidecars));
-    await this.rolledOut("ctrlmesh", "ctrlmesh-manager");
+  async runManager(settings: ManagerSettings): Promise<void> {
+    await this.apply(managerManifests(settings));
+    await this.rolledOut("ctrlmesh", "deployment/ctrlmesh-manager");
     const probe = JSON.stringify(shardingConfig("default", "probe", { app: "probe" }, "probe"));
     let said = "";
     await eventually(
@@ -69,8 +77,9 @@ export class InjectionStage implements AsyncDisposable {
     );
   }
 
-  async rolledOut(namespace: string, deployment: string): Promise<void> {
-    await this.admin.ok(["rollout", "status", `deployment/${deployment}`, "-n", namespace, "--timeout=120s"]);
+  /** @param workload such as `deployment/operator` */
+  async rolledOut(namespace: string, workload: string): Promise<void> {
+    await this.admin.ok(["rollout", "status", workload, "-n", namespace, "--timeout=120s"]);
   }
 
   async pods(namespace: string): Promise<readonly RunningPod[]> {
