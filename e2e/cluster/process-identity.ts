@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /**
  * A process over time: a process id alone may have been given to another one since. `start` is the boot's id with
@@ -12,9 +12,9 @@ export interface ProcessIdentity {
 /** Undefined when no such process runs; one that has ended and waits for its parent (zombie) does not. */
 export function identify(pid: number): ProcessIdentity | undefined {
   try {
-    const start = startOf(readFileSync(`/proc/${pid}/stat`, "utf8"));
+    const { start, hasEnded } = parseStat(readFileSync(`/proc/${pid}/stat`, "utf8"));
     const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    return start === undefined ? undefined : { pid, start: `${boot}:${start}` };
+    return hasEnded && !hasRunningThread(pid) ? undefined : { pid, start: `${boot}:${start}` };
   } catch {
     return undefined;
   }
@@ -25,8 +25,23 @@ export function isAlive({ pid, start }: ProcessIdentity): boolean {
   return identify(pid)?.start === start;
 }
 
-/** Field 22 of /proc/PID/stat; the second one, the program's name, may hold spaces and parentheses. */
-export function startOf(stat: string): string | undefined {
+/**
+ * What /proc/PID/stat says: state (field 3) and start in clock ticks (22). The second field, the program's name, may
+ * hold spaces and parentheses.
+ */
+export function parseStat(stat: string): { readonly start: string; readonly hasEnded: boolean } {
   const [state, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return state === "Z" || state === "X" ? undefined : rest[18];
+  return { start: rest[18] ?? "", hasEnded: state === "Z" || state === "X" };
+}
+
+/** The first thread of a process that is killed may end before the others, which hold what the process holds. */
+function hasRunningThread(pid: number): boolean {
+  const threads = readdirSync(`/proc/${pid}/task`).map((id) => `/proc/${pid}/task/${id}/stat`);
+  return threads.some((path) => {
+    try {
+      return !parseStat(readFileSync(path, "utf8")).hasEnded;
+    } catch {
+      return false;
+    }
+  });
 }

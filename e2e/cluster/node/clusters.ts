@@ -67,11 +67,7 @@ export async function createCluster({ name, version, options, isOwned }: NewClus
   });
   try {
     await writeClusterFiles(partFacts(record), name);
-    const running = await bootCluster(record);
-    if (isOwned) return running;
-    const { owner: _, ...kept } = running;
-    writeRecord(kept);
-    return kept;
+    return await bootCluster(record, isOwned);
   } catch (error) {
     await removeCluster(record);
     throw error;
@@ -99,7 +95,7 @@ export async function startCluster(name: string): Promise<ClusterRecord> {
     return booting;
   });
   try {
-    return await bootCluster(record);
+    return await bootCluster(record, record.owner !== undefined);
   } catch (error) {
     await stopCluster(record.name);
     throw error;
@@ -156,7 +152,8 @@ export function recordPart(clusterName: string, part: string, identity: ProcessI
   writeRecord({ ...record, parts: { ...record.parts, [part]: identity } });
 }
 
-async function bootCluster({ name }: ClusterRecord): Promise<ClusterRecord> {
+/** A cluster that is owned ends with this process, and one whose boot does not end does so, too. */
+async function bootCluster({ name }: ClusterRecord, isOwned: boolean): Promise<ClusterRecord> {
   const init = await withMachineLock(lockName, async () => {
     const record = requireCluster(name);
     const pending = await startInit(pauseProgram(), join(clusterDirectory(name), "log", "init.log"));
@@ -166,23 +163,30 @@ async function bootCluster({ name }: ClusterRecord): Promise<ClusterRecord> {
     makeCgroup(record.cgroup);
     plugIn(addressPlan(record.index), record.cable, pending.identity.pid);
     pending.release();
-    return pending.identity;
+    return pending;
   });
   const facts = partFacts(requireCluster(name));
-  await boot({ ...facts, init, onPart: (part, identity) => recordPart(name, part, identity) });
-  const { booter: _, ...running } = requireCluster(name);
+  await boot({ ...facts, init: init.identity, onPart: (part, identity) => recordPart(name, part, identity) });
+  const { booter: _, owner, ...booted } = requireCluster(name);
+  const running = isOwned && owner !== undefined ? { ...booted, owner } : booted;
   writeRecord(running);
+  if (!isOwned) init.keep();
   return running;
 }
 
-/** Under the lock: removes what has no owner any more, and ends what nobody boots any more. */
+/**
+ * Under the lock: removes what has no owner any more, and ends what nobody boots any more. What resists stays
+ * written down, and the next sweep tries again: it is no reason to refuse work on other clusters. Whoever takes it
+ * down by name is told why it stays.
+ */
 async function sweepLocked(): Promise<void> {
   for (const name of foldersWithoutRecord()) removeFolder(name);
-  for (const record of readRecords()) {
+  const sweep = async (record: ClusterRecord): Promise<void> => {
     const state = stateOf(record, isAlive);
     if (state === "orphaned") await removeLocked(record);
     if (state === "interrupted") await halt(record);
-  }
+  };
+  await Promise.allSettled(readRecords().map(sweep));
   if (process.getuid?.() === 0) removeIdleBridge();
 }
 

@@ -5,8 +5,8 @@ import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { eventually } from "../../flow/eventually.ts";
-import { probeArchive } from "./probe-pods.ts";
-import { type ClusterRecord, readRecord } from "./record.ts";
+import { probeArchive, probeImage } from "./probe-pods.ts";
+import { type ClusterRecord, clusterDirectory, readRecord } from "./record.ts";
 import { tracesOf } from "./traces.ts";
 
 /** Whatever is killed, and whenever: the next command leaves nothing of it. */
@@ -69,6 +69,35 @@ test(`crash: nothing is left of a cluster whose starter is killed at any time (C
   assert.deepEqual(tracesOf(record), []);
 });
 
+test("crash: nothing is left of the cluster of a test whose process is killed", async () => {
+  const name = "crash-test";
+  const module = new URL("node-cluster.ts", import.meta.url).href;
+  const script = `
+    import { startNodeCluster } from ${JSON.stringify(module)};
+    await startNodeCluster({ name: ${JSON.stringify(name)} });
+    process.stdout.write("ready");
+    setInterval(() => undefined, 1000);`;
+  const owner = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const { stdout } = owner;
+  assert.ok(stdout !== null);
+  await once(stdout, "data");
+  await cluster("load", name, probeArchive());
+  await cluster("kubectl", name, "--", "run", "x", `--image=${probeImage}`, "--", "serve", "x");
+  await cluster("kubectl", name, "--", "wait", "pod/x", "--for=condition=Ready", "--timeout=60s");
+  const record = readRecord(name);
+  assert.ok(record !== undefined);
+  const ended = once(owner, "exit");
+  owner.kill("SIGKILL");
+  await ended;
+  await eventually("all its processes end with it", () =>
+    tracesOf(record).every((each) => each.startsWith("/")),
+  );
+  await cluster("list");
+  assert.deepEqual(tracesOf(record), []);
+});
+
 test("crash: a cluster whose processes are all killed keeps its state, boots again, and goes without a trace", async () => {
   const name = "crash-all";
   await cluster("up", name);
@@ -78,7 +107,7 @@ test("crash: a cluster whose processes are all killed keeps its state, boots aga
   await cluster("kubectl", name, "--", "create", "configmap", "kept", "--from-literal=a=b");
   process.kill(record.init.pid, "SIGKILL");
   assert.match(await cluster("list"), new RegExp(`^${name} \\S+ stopped `, "m"));
-  assert.equal(tracesOf(record).length, 1, "its folder");
+  assert.deepEqual(tracesOf(record), [clusterDirectory(name)]);
   await cluster("up", name);
   await cluster("kubectl", name, "--", "get", "configmap", "kept");
   await cluster("down", name);

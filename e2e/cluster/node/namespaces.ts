@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync } from "node:fs";
+import { Socket } from "node:net";
 import { CtrlmeshError } from "#api/errors";
 import { identify, type ProcessIdentity } from "../process-identity.ts";
 
@@ -12,7 +13,8 @@ import { identify, type ProcessIdentity } from "../process-identity.ts";
 
 /**
  * What init does before it only waits. What containers and plugins keep in fixed places of a machine lies in
- * memory of the node. A node whose starter ends before it has written init down must end too: then `read` fails.
+ * memory of the node. It ends with its starter: before that has written init down `read` fails, later the program
+ * that it becomes sees the end of its input.
  */
 const initScript = `set -e
 mount --make-rshared /
@@ -33,27 +35,29 @@ set_to bridge/bridge-nf-call-iptables 1
 set_to bridge/bridge-nf-call-ip6tables 1
 echo ready
 read -r recorded
-exec "$0" < /dev/null
+exec "$0" attached
 `;
 
 /** Programs of the node find each other and the system's by this. */
 const environment = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" };
 
-/** A node's init that waits to be written down. */
-export interface PendingInit {
+/** A node's init, which ends when this process does. */
+export interface AttachedInit {
   readonly identity: ProcessIdentity;
-  /** Lets it go on; until then it ends together with this process. */
+  /** Lets it go on after it has been written down. */
   release(): void;
+  /** Lets it outlive this process. */
+  keep(): void;
 }
 
 /**
  * Makes the namespaces.
  *
- * @param program what init becomes: it must reap the children that it inherits
+ * @param program what init becomes: the program `pause`
  * @param logPath where it writes to
  * @throws CHILD_PROCESS_FAILED with what the system refused
  */
-export async function startInit(program: string, logPath: string): Promise<PendingInit> {
+export async function startInit(program: string, logPath: string): Promise<AttachedInit> {
   const log = openSync(logPath, "a");
   const flags = ["--mount", "--propagation", "private", "--net", "--pid", "--fork", "--kill-child"];
   const child = spawn("unshare", [...flags, "--", "sh", "-c", initScript, program], {
@@ -77,10 +81,12 @@ export async function startInit(program: string, logPath: string): Promise<Pendi
   return {
     identity,
     release: () => {
-      stdin.end("recorded\n");
+      stdin.write("recorded\n");
       stdout.destroy();
       child.unref();
+      if (stdin instanceof Socket) stdin.unref();
     },
+    keep: () => stdin.end("keep\n"),
   };
 }
 
