@@ -27,7 +27,9 @@ export function librariesOf(programs: readonly Buffer[], roots: readonly string[
   const architecture = parseElf(queue[0] ?? Buffer.alloc(64)).architecture;
   const add = (path: string): void => {
     if (found.has(path)) return;
-    const source = roots.map((root) => join(root, path)).find(existsSync);
+    // Unpacked packages have what a system with a merged /usr has there under /lib.
+    const places = [path, path.replace(/^\/usr/, "")];
+    const source = roots.flatMap((root) => places.map((place) => join(root, place))).find(existsSync);
     if (source === undefined) throw new Error(`${path} is not under ${roots.join(" or ")}`);
     const content = readFileSync(source);
     found.set(path, { source, content });
