@@ -10,6 +10,8 @@ interface HttpParser {
   /** Bytes read, or what was wrong. */
   execute(bytes: Buffer): number | LlhttpError;
   finish(): number | LlhttpError | undefined;
+  /** Frees what native code holds; nothing else does. */
+  close(): void;
   [callback: number]: (...args: never) => unknown;
 }
 
@@ -51,8 +53,16 @@ interface Head {
 /** Reads a stream with llhttp. */
 export function readWithLlhttp(stream: Stream): Reading {
   const asked = stream.kind === "responses" ? stream.asked : undefined;
-  const collector = new Collector(asked);
   const parser = new HTTPParser();
+  try {
+    return readWith(parser, stream, asked);
+  } finally {
+    parser.close();
+  }
+}
+
+function readWith(parser: HttpParser, stream: Stream, asked: readonly Asked[] | undefined): Reading {
+  const collector = new Collector(asked);
   const type = asked === undefined ? HTTPParser.REQUEST : HTTPParser.RESPONSE;
   parser.initialize(type, {}, headLimitBytes, HTTPParser.kLenientNone);
   let spilled: string[] = [];
