@@ -43,9 +43,9 @@ export function bundledPackages(metafiles: readonly Metafile[]): readonly NpmPac
   });
 }
 
-/** `node_modules/a/node_modules/@b/c/d.js` is of `node_modules/a/node_modules/@b/c`. */
+/** `node_modules/a/node_modules/@b/c/d.js` is of `node_modules/a/node_modules/@b/c`, wherever the first one lies. */
 function packageFolder(path: string): string | undefined {
-  return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0];
+  return /node_modules\/(?:.*\/node_modules\/)?(?:@[^/]+\/)?[^/]+/.exec(path)?.[0];
 }
 
 /** Text of the license file in a folder. */
