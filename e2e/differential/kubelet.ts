@@ -1,13 +1,10 @@
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CtrlmeshError } from "#api/errors";
 import type { ControlPlane } from "../cluster/control-plane.ts";
+import { goProgram } from "../cluster/go.ts";
 import { kubectl } from "../cluster/kubectl.ts";
-import { cacheDirectory } from "../cluster/versions.ts";
 import { eventually } from "../proxied/proxied-operator.ts";
 
 const source = fileURLToPath(new URL("kubelet-go", import.meta.url));
@@ -29,7 +26,9 @@ export class Kubelet implements AsyncDisposable {
     const keys = ["apiserver.crt", "apiserver.key"].map((name) => join(plane.directory, name));
     const [certificate = "", key = ""] = keys;
     const args = ["--tls-cert-file", certificate, "--tls-private-key-file", key];
-    const kubelet = new Kubelet(spawn(kubeletBinary(), args, { stdio: ["ignore", "pipe", "inherit"] }));
+    const kubelet = new Kubelet(
+      spawn(goProgram("kubelet-streams", source), args, { stdio: ["ignore", "pipe", "inherit"] }),
+    );
     await kubelet.saidThat(/listening (\d+)/);
     const port = Number(/listening (\d+)/.exec(kubelet.#said)?.[1]);
     const admin = kubectl(plane.kubeconfig);
@@ -78,31 +77,6 @@ export class Kubelet implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.kill();
   }
-}
-
-/** Built once for each state of its source. */
-function kubeletBinary(): string {
-  const hash = createHash("sha256");
-  for (const file of globSync("*.{go,mod,sum}", { cwd: source }).sort())
-    hash.update(file).update(readFileSync(join(source, file)));
-  const folder = join(cacheDirectory, "kubelet");
-  const binary = join(folder, hash.digest("hex").slice(0, 16));
-  if (existsSync(binary)) return binary;
-  mkdirSync(folder, { recursive: true });
-  // Another name first: two tests may build at the same time, and a build may be cut short.
-  const partial = `${binary}.${process.pid}`;
-  const result = spawnSync("go", ["build", "-ldflags", "-s -w", "-o", partial, "."], {
-    cwd: source,
-    env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false" },
-    encoding: "utf8",
-  });
-  if (result.status !== 0)
-    throw new CtrlmeshError("CHILD_PROCESS_FAILED", {
-      what: `go build: ${result.stderr}`,
-      cause: result.error,
-    });
-  renameSync(partial, binary);
-  return binary;
 }
 
 const node = (port: number) => ({
