@@ -72,6 +72,10 @@ const commands: Readonly<Record<string, RunBy>> = {
     test: "it holds all that its programs need to start",
   },
   "npm run bundle": { file: "build/bundle-cli.test.ts", test: "the command is one file" },
+  "node build/image/main.ts --root dist/image": {
+    file: "Dockerfile",
+    step: "node build/image/main.ts --root dist/image",
+  },
   // No engine here; what it writes is what npm run image writes.
   "docker buildx build --platform linux/amd64,linux/arm64 .": {
     file: "build/image/dockerfile.test.ts",
