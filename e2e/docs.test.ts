@@ -44,6 +44,7 @@ const commands: Readonly<Record<string, RunBy>> = {
   "npm run lint": { script: "e2e/gate/main.ts" },
   "npm run format": { script: "e2e/gate/main.ts" },
   "npm run cluster -- build": { script: "e2e/gate/main.ts" },
+  "npm run e2e": { script: "e2e/gate/main.ts" },
   "npm run cluster -- start --background": {
     file: "e2e/reality/control-plane.test.ts",
     test: "one that was started in the background is ended by stop",

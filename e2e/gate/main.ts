@@ -3,7 +3,6 @@ import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missingBinaries } from "../cluster/versions.ts";
 import { onCi, root, type Tier, tiers } from "./tiers.ts";
 
 /**
@@ -88,8 +87,7 @@ if (unknown.length > 0) {
   );
   process.exit(2);
 }
-if (onCi && missingBinaries().length > 0)
-  spawnSync("node", ["e2e/cluster/main.ts", "build"], { cwd: root, stdio: "inherit" });
+if (onCi) spawnSync("node", ["e2e/cluster/main.ts", "build", "--nodes"], { cwd: root, stdio: "inherit" });
 
 const folder = mkdtempSync(join(tmpdir(), "ctrlmesh-gate-"));
 const outcomes: Outcome[] = [];

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { missingBinaries } from "../cluster/versions.ts";
+import { reasonAgainstNodes } from "../cluster/node/requirements.ts";
+import { kubernetesVersion, missingBinaries, olderKubernetesVersion } from "../cluster/versions.ts";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 export const onCi = process.env.CI === "true";
@@ -50,6 +51,11 @@ function withoutBinaries(): string | undefined {
     : `${missing.length} binaries are not built; run: npm run cluster -- build (Go 1.26, about 6 minutes a version, once)`;
 }
 
+function withoutNodes(): string | undefined {
+  const reason = reasonAgainstNodes([kubernetesVersion, olderKubernetesVersion]);
+  return reason === undefined ? undefined : `${reason}; run: npm run e2e (as root, on Linux)`;
+}
+
 function withoutGo(): string | undefined {
   return spawnSync("go", ["version"]).status === 0
     ? undefined
@@ -91,7 +97,12 @@ export const tiers: readonly Tier[] = [
   },
   {
     name: "real control plane",
-    argv: () => tests("e2e/{conformance,differential,watch,reality,cluster}/**/*.test.ts"),
+    argv: () => tests("e2e/{conformance,differential,watch,reality,check,cluster}/**/*.test.ts"),
     leftOut: () => withoutGo() ?? withoutBinaries(),
+  },
+  {
+    name: "whole clusters",
+    argv: () => tests("{e2e/cluster/node/*.e2e.ts,e2e/chart/*.test.ts,e2e/journeys/**/*.test.ts}"),
+    leftOut: () => withoutGo() ?? withoutNodes(),
   },
 ];
