@@ -1,5 +1,6 @@
 import { bucketOf } from "#api/bucket";
 import { atomName } from "#api/coverage";
+import type { ShardLabels } from "#api/names";
 import type { ServedResource } from "#manager/sharding/discovery";
 import { isNeverFiltered } from "#manager/sharding/resource-patterns";
 import { kindName, labelDifference, wantedLabels } from "#manager/sharding/stamp";
@@ -73,7 +74,8 @@ export function explain(
   const exempt = exemptionOf(object, settings);
   const operators = inventory.flatMap((each) => operatorViews(object, each, deps));
   const labels = labelState(object, settings);
-  const problems = exempt === "" ? problemsOf(object, operators, labels) : [];
+  const problems =
+    exempt === "" ? problemsOf(object, operators, { state: labels, shardLabels: settings.shardLabels }) : [];
   return {
     object: { kind: kindName(kind), namespace, name },
     bucket: bucketOf(namespace === "" ? name : namespace, settings.hash),
@@ -167,14 +169,14 @@ function atomOf({ namespace, name }: ExplainedObject, { spec }: LedgerPlace): st
 function problemsOf(
   { kind, namespace, labels }: ExplainedObject,
   operators: readonly OperatorView[],
-  state: Explanation["labels"],
+  { state, shardLabels }: { readonly state: Explanation["labels"]; readonly shardLabels: ShardLabels },
 ): string[] {
   const problems: string[] = [];
   if (state === "missing" && operators.length > 0)
     problems.push("it carries no shard labels: the manager sets them soon, or can't; see ctrlmesh check");
   if (state === "wrong")
     problems.push(
-      `its shard labels (${Object.values(labels).length} labels in all) are not those of namespace ${namespace}`,
+      `its labels say bucket ${labels[shardLabels.hash]} and namespace ${labels[shardLabels.namespace] ?? "none"}, which are not those of namespace ${namespace}`,
     );
   for (const { ledger, seenBy, owner } of operators) {
     if (`${ledger.split("/")[0]}` === namespace) continue;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
@@ -22,6 +23,32 @@ interface Report {
   readonly pods: readonly { readonly name: string; readonly shard: string }[];
   readonly steps: readonly string[];
   readonly refusal: string;
+}
+
+/** The check in the name of a service account that may list pods and namespaces, and nothing else. */
+async function checkAsHook(mesh: Mesh): Promise<Report & { readonly exitCode: number }> {
+  const place = { namespace: "ctrlmesh", name: "hook" };
+  const rbac = "rbac.authorization.k8s.io";
+  const rules = [{ apiGroups: [""], resources: ["pods", "namespaces"], verbs: ["list"] }];
+  await mesh.apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: place });
+  await mesh.apply({ apiVersion: `${rbac}/v1`, kind: "ClusterRole", metadata: { name: "hook" }, rules });
+  await mesh.apply({
+    apiVersion: `${rbac}/v1`,
+    kind: "ClusterRoleBinding",
+    metadata: { name: "hook" },
+    roleRef: { apiGroup: rbac, kind: "ClusterRole", name: "hook" },
+    subjects: [{ kind: "ServiceAccount", ...place }],
+  });
+  const path = `/api/v1/namespaces/${place.namespace}/serviceaccounts/${place.name}/token`;
+  const request = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: {} };
+  const answer = (await mesh.client.raw("POST", path, request, { signal: new AbortController().signal })) as {
+    status: { token: string };
+  };
+  const file = join(mesh.cluster.folder, "hook.kubeconfig");
+  writeFileSync(file, mesh.cluster.api.kubeconfigForToken(answer.status.token), { mode: 0o600 });
+  const { stdout, stderr, exitCode } = await ctrlmesh(file, ["uninstall", "--check", "-o", "json"]);
+  assert.match(stdout, /^\{/, stderr);
+  return { ...(JSON.parse(stdout) as Report), exitCode };
 }
 
 const hasProxy = ({ spec }: KubernetesObject): boolean => JSON.stringify(spec).includes('"ctrlmesh-proxy"');
@@ -51,6 +78,8 @@ test("uninstall: refuses while pods have a proxy; drains them all at once, and l
     check.pods.map(({ name, shard }) => `${name} of ${shard}`),
     ["digest-operator-0 of left", "digest-operator-1 of right"],
   );
+  assert.deepEqual(await checkAsHook(mesh), check);
+
   const refused = await report("--yes");
   assert.deepEqual([refused.exitCode, refused.steps], [1, []]);
   assert.match(refused.refusal, /^2 pods run with a proxy .*: give --drain/);

@@ -69,7 +69,7 @@ export function judgeLife(pems: readonly string[], where: string, nowMs: number)
 }
 
 const renewal =
-  "the manager renews it within a minute: see why it does not with kubectl -n ctrlmesh logs -l control-plane=ctrlmesh";
+  "the manager renews it within a minute: the log of the replica that leads says why it does not";
 
 function missing(where: string): Finding {
   return {

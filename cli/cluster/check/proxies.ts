@@ -15,9 +15,11 @@ export const proxiesCheck: Check = {
       if (pod.proxyVersion !== undefined)
         versions.set(pod.proxyVersion, (versions.get(pod.proxyVersion) ?? 0) + 1);
     }
+    const connected = pods.filter(({ pod }) => pod.connected === true).length;
     const counts = [...versions].sort().map(([version, count]) => `${count} of version ${version}`);
     return {
-      summary: counts.join(", ") || "none is connected",
+      summary:
+        counts.length === 0 ? "none has connected" : `${counts.join(", ")}; ${connected} connected now`,
       findings: pods.flatMap(({ config, pod }) => judgeProxy(config, pod, settings.version)),
     };
   },
