@@ -71,12 +71,15 @@ export async function imageContents(options: ImageOptions): Promise<Contents> {
     sbom,
     layers: [
       {
-        about: "Node.js, its libraries, users",
+        about: "Node.js with the libraries of C and C++",
         files: [file("/usr/bin/node", node, true), ...nodeLibraries.files, ...systemFiles],
       },
-      { about: "iptables", files: [...iptables, ...iptablesLibraries.files] },
       {
-        about: "ctrlmesh",
+        about: "iptables, nft and legacy, with its extensions",
+        files: [...iptables, ...iptablesLibraries.files],
+      },
+      {
+        about: "ctrlmesh: proxy, manager and CLI, licences, bill of materials",
         files: [
           ...bundles.files,
           link("/usr/bin/ctrlmesh", `..${programFolder.slice("/usr".length)}/ctrlmesh.cjs`),

@@ -1,11 +1,13 @@
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { parseArgs } from "node:util";
 import { version } from "#api/version";
+import { root } from "../bundle.ts";
 import { imageContents, imageRun } from "./image.ts";
 import { withDirectories } from "./image-file.ts";
 import { libraryFolders } from "./libraries.ts";
 import { type ImageLayer, ociArchive } from "./oci-archive.ts";
+import { sizeRows, withSizeTable } from "./size-table.ts";
 
 /**
  * Builds the image without a container engine and without a registry, from this machine's Node and libraries:
@@ -14,7 +16,8 @@ import { type ImageLayer, ociArchive } from "./oci-archive.ts";
  *
  * The archive is loaded by `ctr -n k8s.io images import FILE.tar`, `docker load` or `podman load`; beside it lies the
  * bill of materials. The same input gives the same bytes. Another platform needs its own programs: --node-binary,
- * --node-version, --library-root and --iptables-root. --root DIR writes the image's files instead, for the Dockerfile.
+ * --node-version, --library-root and --iptables-root. --root DIR writes the image's files instead, for the
+ * Dockerfile. --document puts the sizes into docs/install.md.
  */
 
 const { values } = parseArgs({
@@ -23,6 +26,7 @@ const { values } = parseArgs({
     tag: { type: "string", default: `docker.io/ctrlmesh/ctrlmesh:${version}` },
     output: { type: "string", default: "dist/ctrlmesh-image.tar" },
     root: { type: "string" },
+    document: { type: "boolean", default: false },
     "node-binary": { type: "string", default: process.execPath },
     "node-version": { type: "string", default: process.versions.node },
     "library-root": { type: "string", default: "/" },
@@ -54,16 +58,12 @@ function writeArchive(output: string): void {
   mkdirSync(dirname(output), { recursive: true });
   writeFileSync(output, archive.bytes);
   writeFileSync(output.replace(/(\.tar)?$/, ".cdx.json"), sbom);
-  const rows = layers.map(({ about, files }) => ({
-    about,
-    files: files.filter(({ kind }) => kind === "file").length,
-    bytes: files.reduce((sum, entry) => sum + (entry.kind === "file" ? entry.content.length : 0), 0),
-  }));
-  for (const { about, files, bytes } of rows) {
-    console.log(`${megabytes(bytes).padStart(8)}  ${about} (${files} files)`);
+  const rows = sizeRows(layers, archive);
+  for (const [what, size] of rows) console.log(`${size.padStart(8)}  ${what}`);
+  if (values.document) {
+    const page = join(root, "docs/install.md");
+    writeFileSync(page, withSizeTable(readFileSync(page, "utf8"), rows));
   }
-  console.log(`${megabytes(archive.bytesOnDisk).padStart(8)}  on a node's disk`);
-  console.log(`${megabytes(archive.compressedBytes).padStart(8)}  to pull`);
   console.log(`${values.tag} ${values.platform} ${archive.digest}`);
   console.log(relative(process.cwd(), output));
 }
@@ -76,8 +76,4 @@ function writeRoot(folder: string, written: readonly ImageLayer[]): void {
     if (entry.kind === "link") symlinkSync(entry.target, path);
     if (entry.kind === "file") writeFileSync(path, entry.content, { mode: entry.executable ? 0o755 : 0o644 });
   }
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
