@@ -52,12 +52,29 @@ test("cluster tool: it says what is not built, with exit code 1", async () => {
   assert.equal(missing.length, 1 + 3 * testedVersions.length);
   const one = await tool("missing", "--version", "1.35.4");
   assert.match(one.stdout, /kubernetes-1\.35\.4.*kube-apiserver\n/);
+  const nodes = await tool("missing", "--nodes", "--version", "1.35.4");
+  for (const part of ["kubelet", "kube-proxy", "kube-scheduler", "coredns", "helm"])
+    assert.match(nodes.stdout, new RegExp(`/${part}\n`));
 });
 
 test("cluster tool: a version that is not built is refused with the command that builds it", async () => {
   const { exitCode, stderr } = await tool("start", "--version", "1.35.4");
   assert.equal(exitCode, 1);
   assert.match(stderr, /npm run cluster -- build --version 1\.35\.4/);
+});
+
+test("cluster tool: a node that can't run here is refused with what is missing", async () => {
+  const { exitCode, stderr } = await tool("up");
+  assert.equal(exitCode, 1);
+  assert.match(stderr, process.getuid?.() === 0 ? /npm run cluster -- build --nodes --version/ : /root/);
+  assert.deepEqual(JSON.parse((await tool("list", "-o", "json")).stdout), { running: [], clusters: [] });
+});
+
+test("cluster tool: a cluster that does not exist is named, with those that do", async () => {
+  const lines = ["stop nobody", "start nobody", "down nobody", "load nobody x.tar"];
+  const outputs = await Promise.all(lines.map((line) => tool(...line.split(" "))));
+  for (const { stderr } of outputs) assert.match(stderr, /no cluster "nobody"; there is none at all/);
+  assert.equal((await tool("down", "--all")).exitCode, 0);
 });
 
 test("cluster tool: exit code 2 tells wrong flags, 0 help", async () => {

@@ -35,6 +35,14 @@ test("control groups: version 2 has one", () => {
   assert.deepEqual(hierarchies(root), [root]);
 });
 
+test("control groups: a new one of version 2 is given all controllers", () => {
+  writeFileSync(join(root, "cgroup.controllers"), "cpuset cpu memory pids\n");
+  writeFileSync(join(root, "cgroup.procs"), "");
+  makeCgroup("a", root);
+  assert.equal(readFileSync(join(root, "cgroup.subtree_control"), "utf8"), "+cpuset +cpu +memory +pids");
+  assert.equal(existsSync(join(root, "a")), true);
+});
+
 test("control groups: a new one of version 1 has its parent's processors and memory, and is made once", () => {
   version1();
   makeCgroup("a", root);

@@ -24,6 +24,7 @@ export function isCgroupV1(root = defaultRoot): boolean {
 
 /** Makes the tree's top in each hierarchy; what is there stays. */
 export function makeCgroup(name: string, root = defaultRoot): void {
+  if (!isCgroupV1(root)) giveControllersOn(root);
   for (const hierarchy of hierarchies(root)) {
     const path = join(hierarchy, name);
     mkdirSync(path, { recursive: true });
@@ -34,6 +35,13 @@ export function makeCgroup(name: string, root = defaultRoot): void {
         writeFileSync(join(path, file), readFileSync(inherited, "utf8"));
     }
   }
+}
+
+/** With v2 a group has the controllers that its parent gives on; the kubelet takes one without them for missing. */
+function giveControllersOn(path: string): void {
+  const controllers = readFileSync(join(path, "cgroup.controllers"), "utf8").trim().split(/\s+/);
+  const wanted = controllers.filter((name) => name !== "").map((name) => `+${name}`);
+  writeFileSync(join(path, "cgroup.subtree_control"), wanted.join(" "));
 }
 
 /**
