@@ -272,3 +272,13 @@ async function until(condition: () => boolean): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
+
+test("certificates: what ends first of those in use is told, and renewal puts it off", async () => {
+  const { deps, clock } = bench();
+  await using certificates = await Certificates.open(deps, signal);
+  const first = certificates.soonestExpiryMs;
+  assert.ok(first > clock.now());
+  clock.jumpWall(first - clock.now() - 1000);
+  await certificates.refresh(signal);
+  assert.ok(certificates.soonestExpiryMs > first);
+});

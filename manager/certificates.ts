@@ -2,7 +2,7 @@ import { toCtrlmeshError } from "#api/errors";
 import type { KubeClient } from "#kube/client/client";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
-import { issueCertificate } from "#runtime/x509";
+import { issueCertificate, readCertificate } from "#runtime/x509";
 import { ensureMeshAuthority, type MeshAuthority } from "./ca.ts";
 import {
   controlNames,
@@ -79,6 +79,13 @@ export class Certificates implements AsyncDisposable {
 
   get webhookServing(): ServingCertificate {
     return this.#held.webhook;
+  }
+
+  /** End of the one in use that ends first: of the mesh CA, the control stream, the webhooks. Since the epoch. */
+  get soonestExpiryMs(): number {
+    const { mesh, control, webhook } = this.#held;
+    const inUse = [mesh.authority.certificatePem, control.certificatePem, webhook.certificatePem];
+    return Math.min(...inUse.map((pem) => readCertificate(pem).notAfter.getTime()));
   }
 
   /**

@@ -99,7 +99,12 @@ async function serve(
       leaderAddress: () => leaderAddress(states.get({ name: wellKnown.managerState })),
     }),
   );
-  const leaderMetrics = registerManagerMetrics(metrics, { proxies, control, leads: () => leadership.leads });
+  const leaderMetrics = registerManagerMetrics(metrics, {
+    proxies,
+    control,
+    leads: () => leadership.leads,
+    certificates: replica.certificates,
+  });
   // One listener each: a certificate that one server refuses must not keep the next from taking its own.
   for (const apply of [
     () => replica.bundles.wake(),

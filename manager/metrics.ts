@@ -1,4 +1,5 @@
 import type { Gauge, Metrics } from "#runtime/metrics";
+import type { Certificates } from "./certificates.ts";
 import type { Proxies } from "./control/proxies.ts";
 import type { ControlServer } from "./control/server.ts";
 
@@ -6,6 +7,7 @@ export interface ManagerFacts {
   readonly proxies: Proxies;
   readonly control: Pick<ControlServer, "refusals">;
   readonly leads: () => boolean;
+  readonly certificates: Pick<Certificates, "soonestExpiryMs">;
 }
 
 /** What the leader sets itself. */
@@ -18,12 +20,17 @@ export interface LeaderMetrics {
 /** Metrics of a replica, registered once; those about proxies are zero on one that does not lead. */
 export function registerManagerMetrics(
   metrics: Metrics,
-  { proxies, control, leads }: ManagerFacts,
+  { proxies, control, leads, certificates }: ManagerFacts,
 ): LeaderMetrics {
   metrics.gauge({
     name: "ctrlmesh_manager_leading",
     help: "1 on the replica that leads.",
     read: () => (leads() ? 1 : 0),
+  });
+  metrics.gauge({
+    name: "ctrlmesh_manager_certificate_expiry_seconds",
+    help: "End of the certificate in use that ends first (mesh CA, control stream, webhooks), since the epoch.",
+    read: () => Math.floor(certificates.soonestExpiryMs / 1000),
   });
   metrics.gauge({
     name: "ctrlmesh_manager_connected_proxies",

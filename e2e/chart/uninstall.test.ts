@@ -9,7 +9,7 @@ import { kubectl } from "../cluster/kubectl.ts";
 import { eventually } from "../flow/eventually.ts";
 import { ManagerProcess } from "../flow/manager-process.ts";
 import { managerKubeconfig } from "../reality/real-mesh.ts";
-import { chart, helm, release, valueArguments } from "./helm.ts";
+import { chart, helm, objectsOf, release, render, valueArguments } from "./helm.ts";
 
 const admission = [
   "mutatingwebhookconfigurations",
@@ -34,6 +34,12 @@ test("helm uninstall: no webhook and no policy is left to block pods, and the ki
   const kubeconfig = await managerKubeconfig(plane, admin, folder);
   const manager = stack.use(await ManagerProcess.create({ name: "ctrlmesh-manager-0", kubeconfig, folder }));
   await manager.start();
+  const metrics = await manager.metrics();
+  const asked = JSON.stringify(objectsOf(await render({ "metrics.prometheusRule.enabled": true })));
+  const names = new Set([...asked.matchAll(/ctrlmesh_manager_\w+/g)].map(([name]) => name));
+  assert.ok(names.size > 3);
+  for (const name of names)
+    assert.match(metrics, new RegExp(`^# TYPE ${name} `, "m"), "alerts ask for what is measured");
   const ofOurs = async () =>
     (await admin.ok(["get", admission, "-o", "name"]))
       .split("\n")
