@@ -1,10 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { eventually } from "../../flow/eventually.ts";
+import { isAlive, type ProcessIdentity } from "../process-identity.ts";
 import { probeArchive, probeImage } from "./probe-pods.ts";
 import { type ClusterRecord, clusterDirectory, readRecord } from "./record.ts";
 import { tracesOf } from "./traces.ts";
@@ -44,6 +48,31 @@ async function killUp(
   return record;
 }
 
+interface Evaluated extends AsyncDisposable {
+  /** The first that it prints. */
+  readonly said: Promise<string>;
+  kill(): Promise<void>;
+}
+
+/** Runs a module's text as a process of its own. */
+function evaluate(script: string): Evaluated {
+  const child = spawn(process.execPath, ["--input-type=module", "--eval", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const { stdout } = child;
+  assert.ok(stdout !== null);
+  const said = Promise.race([
+    once(stdout, "data").then(([chunk]) => String(chunk)),
+    ended.then(() => assert.fail("it ended without a word")),
+  ]);
+  const kill = async (): Promise<void> => {
+    child.kill("SIGKILL");
+    await ended;
+  };
+  return { said, kill, [Symbol.asyncDispose]: kill };
+}
+
 const moments: readonly (readonly [what: string, when: (record: ClusterRecord | undefined) => boolean])[] = [
   ["its record is written", (record) => record !== undefined],
   ["its namespaces are made", (record) => record?.init !== undefined],
@@ -69,6 +98,22 @@ test(`crash: nothing is left of a cluster whose starter is killed at any time (C
   assert.deepEqual(tracesOf(record), []);
 });
 
+test("crash: namespaces that are not written down yet end with their starter", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ctrlmesh-init-"));
+  const script = `
+    import { startInit } from ${JSON.stringify(new URL("namespaces.ts", import.meta.url).href)};
+    import { pauseProgram } from ${JSON.stringify(new URL("images.ts", import.meta.url).href)};
+    const init = await startInit(pauseProgram(), ${JSON.stringify(join(folder, "init.log"))});
+    process.stdout.write(JSON.stringify(init.identity));
+    setInterval(() => init, 1000);`;
+  await using starter = evaluate(script);
+  const init = JSON.parse(await starter.said) as ProcessIdentity;
+  assert.equal(isAlive(init), true);
+  await starter.kill();
+  await eventually("their end", () => !isAlive(init));
+  rmSync(folder, { recursive: true });
+});
+
 test("crash: nothing is left of the cluster of a test whose process is killed", async () => {
   const name = "crash-test";
   const module = new URL("node-cluster.ts", import.meta.url).href;
@@ -77,20 +122,14 @@ test("crash: nothing is left of the cluster of a test whose process is killed", 
     await startNodeCluster({ name: ${JSON.stringify(name)} });
     process.stdout.write("ready");
     setInterval(() => undefined, 1000);`;
-  const owner = spawn(process.execPath, ["--input-type=module", "--eval", script], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const { stdout } = owner;
-  assert.ok(stdout !== null);
-  await once(stdout, "data");
+  await using owner = evaluate(script);
+  await owner.said;
   await cluster("load", name, probeArchive());
   await cluster("kubectl", name, "--", "run", "x", `--image=${probeImage}`, "--", "serve", "x");
   await cluster("kubectl", name, "--", "wait", "pod/x", "--for=condition=Ready", "--timeout=60s");
   const record = readRecord(name);
   assert.ok(record !== undefined);
-  const ended = once(owner, "exit");
-  owner.kill("SIGKILL");
-  await ended;
+  await owner.kill();
   await eventually("all its processes end with it", () =>
     tracesOf(record).every((each) => each.startsWith("/")),
   );
