@@ -102,8 +102,15 @@ function dispatcher(credentials: Credentials, tls: TlsMaterial): Dispatcher {
   // A half-open connection is noticed by the kernel after about 30 s + 9 probes; the informer's own deadline
   // is shorter where it matters.
   const connect = { ...material, keepAlive: true, keepAliveInitialDelay: 30_000, timeout: 10_000 };
-  // The API server closes idle connections after some minutes; load balancers in front of it from 60 s.
-  const options = { keepAliveTimeout: 30_000, keepAliveMaxTimeout: 55_000, maxHeaderSize: 65_536 };
+  const options = {
+    // A write that is aborted before its head went out makes Node's HTTP/2 send empty DATA frames without end, in
+    // one step of the event loop (seen with Node 24.21): the process stands still and takes all memory.
+    allowH2: false,
+    // The API server closes idle connections after some minutes; load balancers in front of it from 60 s.
+    keepAliveTimeout: 30_000,
+    keepAliveMaxTimeout: 55_000,
+    maxHeaderSize: 65_536,
+  };
   if (credentials.proxyUrl === undefined) return new Agent({ ...options, connect });
   return new ProxyAgent({ ...options, uri: credentials.proxyUrl, requestTls: connect });
 }
