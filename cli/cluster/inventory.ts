@@ -1,6 +1,8 @@
+import { CtrlmeshError } from "#api/errors";
 import type { KubernetesObject } from "#api/meta";
-import type { CallOptions, KubeClient } from "#kube/client/client";
-import { listAll } from "#kube/client/list-all";
+import { isApiError } from "#kube/client/api-error";
+import type { CallOptions, KubeClient, ResourceKind } from "#kube/client/client";
+import { listAll, type WholeList } from "#kube/client/list-all";
 import { readConfigs } from "#manager/sharding/config-objects";
 import { readLedger, type StoredLedger } from "#manager/sharding/ledger";
 import { type NamespaceConfigs, type ObservedPod, observePod } from "#manager/sharding/pod-classes";
@@ -19,6 +21,30 @@ export interface NamespaceInventory {
 }
 
 /**
+ * All objects of a kind of ours.
+ *
+ * @throws API_NOT_FOUND, saying so, where our kinds are not installed; what `KubeClient.list` throws
+ */
+export async function listOurs(
+  client: KubeClient,
+  kind: ResourceKind,
+  namespace: string | undefined,
+  call: CallOptions,
+): Promise<WholeList> {
+  try {
+    return await listAll(client, kind, namespace === undefined ? {} : { namespace }, call);
+  } catch (cause) {
+    if (!isApiError(cause, "API_NOT_FOUND")) throw cause;
+    throw new CtrlmeshError("API_NOT_FOUND", {
+      where: `${kind.resource}.${kind.group}`,
+      what: "the API server has no such kind: ctrlmesh is not installed in this cluster",
+      hint: "see what is missing with ctrlmesh check",
+      cause,
+    });
+  }
+}
+
+/**
  * Namespaces that have ShardingConfigs or ledgers, by name.
  *
  * @param namespace only this one
@@ -29,10 +55,9 @@ export async function readInventory(
   namespace: string | undefined,
   call: CallOptions,
 ): Promise<readonly NamespaceInventory[]> {
-  const query = namespace === undefined ? {} : { namespace };
   const [configs, ledgers] = await Promise.all([
-    listAll(client, kinds.shardingConfigs, query, call),
-    listAll(client, kinds.ledgers, query, call),
+    listOurs(client, kinds.shardingConfigs, namespace, call),
+    listOurs(client, kinds.ledgers, namespace, call),
   ]);
   const names = [...configs.objects, ...ledgers.objects].map(({ metadata }) => metadata?.namespace ?? "");
   const inNamespace = (name: string) => (object: KubernetesObject) => object.metadata?.namespace === name;

@@ -1,8 +1,8 @@
 import { version as ownVersion } from "#api/version";
 import type { CallOptions, KubeClient } from "#kube/client/client";
-import { listAll } from "#kube/client/list-all";
 import { memberOf, recordsOf, textOf } from "./check/read.ts";
 import { conditionsOf } from "./conditions.ts";
+import { listOurs } from "./inventory.ts";
 import { kinds } from "./kinds.ts";
 import { readMeshSettings } from "./mesh-settings.ts";
 
@@ -61,10 +61,9 @@ export async function readMeshStatus(
   namespace: string | undefined,
   call: CallOptions,
 ): Promise<{ readonly status: MeshStatus; readonly resourceVersion: string }> {
-  const query = namespace === undefined ? {} : { namespace };
   const [settings, configs] = await Promise.all([
     readMeshSettings(client, call),
-    listAll(client, kinds.shardingConfigs, query, call),
+    listOurs(client, kinds.shardingConfigs, namespace, call),
   ]);
   const { state } = settings;
   const status: MeshStatus = {
