@@ -137,7 +137,7 @@ for (const version of [kubernetesVersion, olderKubernetesVersion]) {
       ).filter(
         ({ kind, metadata }) =>
           (kind === "Role" || kind === "ClusterRole") &&
-          ["ctrlmesh-manager", "ctrlmesh-labelled-kinds-of-chart"].includes(metadata?.name ?? ""),
+          ["ctrlmesh-manager", "ctrlmesh-labelled-kinds"].includes(metadata?.name ?? ""),
       );
       const requests = used().filter(({ status }) => status !== 403);
       const unused = rightsOf(roles).filter(

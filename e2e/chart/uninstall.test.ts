@@ -27,10 +27,11 @@ test("helm uninstall: no webhook and no policy is left to block pods, and the ki
   const plane = stack.use(await startControlPlane({ controllerManager: true }));
   const admin = kubectl(plane.kubeconfig);
   const inRelease = ["--namespace", release.namespace];
-  await helm(
-    ["install", release.name, chart, ...inRelease, "--create-namespace", ...valueArguments({ replicas: 0 })],
-    plane.kubeconfig,
-  );
+  const install = [
+    ...["install", release.name, chart, ...inRelease, "--create-namespace"],
+    ...valueArguments({ replicas: 0 }),
+  ];
+  await helm(install, plane.kubeconfig);
   const kubeconfig = await managerKubeconfig(plane, admin, folder);
   const manager = stack.use(await ManagerProcess.create({ name: "ctrlmesh-manager-0", kubeconfig, folder }));
   await manager.start();
@@ -69,4 +70,5 @@ test("helm uninstall: no webhook and no policy is left to block pods, and the ki
     left.split("\n").filter((name) => name.includes("ctrlmesh")),
     [],
   );
+  await helm(install, plane.kubeconfig);
 });
