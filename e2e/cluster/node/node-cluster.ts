@@ -52,7 +52,10 @@ export interface NodeFacts extends DualStack {
   readonly dns: DualStack;
 }
 
-/** A whole cluster of one node, in namespaces of its own. It ends with its object, and at the latest with the process. */
+/**
+ * A whole cluster of one node, in namespaces of its own. It ends with its object, and at the latest with the process,
+ * however that ends; what is then left of it on disk is removed by the next command or test.
+ */
 export interface NodeCluster extends AsyncDisposable {
   readonly name: string;
   readonly version: string;
@@ -109,19 +112,7 @@ export interface NodeCluster extends AsyncDisposable {
 export async function startNodeCluster(options: NodeClusterOptions = {}): Promise<NodeCluster> {
   const { name = `test-${randomBytes(4).toString("hex")}`, version = kubernetesVersion } = options;
   const record = await createNodeCluster({ ...options, name, version }, true);
-  // An end of this process that nobody catches leaves nothing running; the folder is swept by the next command.
-  const endInit = (): void => {
-    const init = readRecord(name)?.init;
-    if (init !== undefined && isAlive(init)) process.kill(init.pid, "SIGKILL");
-  };
-  process.once("exit", endInit);
-  return {
-    ...nodeCluster(record),
-    [Symbol.asyncDispose]: async () => {
-      await removeCluster({ name });
-      process.off("exit", endInit);
-    },
-  };
+  return { ...nodeCluster(record), [Symbol.asyncDispose]: () => removeCluster({ name }) };
 }
 
 /**
