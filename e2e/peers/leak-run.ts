@@ -143,7 +143,7 @@ async function open(stage: Stage, index: number): Promise<void> {
     // Nothing, something else than TLS, or the beginning of a ClientHello.
     const bytes = ["", "GET / HTTP/1.1\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00"][index % 3] ?? "";
     socket.once("connect", () => socket.write(Buffer.from(bytes, "latin1"), () => socket.destroy()));
-    await once(socket, "close");
+    await closed(socket);
     return;
   }
   const socket = connect({
@@ -161,7 +161,12 @@ async function open(stage: Stage, index: number): Promise<void> {
   socket.on("data", () => {
     if (stage.cuts === "answered") socket.destroy();
   });
-  await once(socket, "close");
+  await closed(socket);
+}
+
+/** `once` would reject on an error, and what is cut may well end with one. */
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => void socket.once("close", () => resolve()));
 }
 
 const cuts: Record<string, number> = {};
