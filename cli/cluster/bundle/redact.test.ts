@@ -69,3 +69,37 @@ test("redactObject: variables, arguments, data and foreign annotations lose thei
   assert.ok(text.includes(JSON.stringify(certificatePem)));
   assert.match(text, /proxy-mode":"env"/);
 });
+
+test("redactObject: values in words of their own, headers of probes and annotations of templates go too", () => {
+  const clean = redactObject({
+    kind: "StatefulSet",
+    metadata: { name: "operator" },
+    spec: {
+      template: {
+        metadata: {
+          annotations: {
+            "ctrlmesh.kusionstack.io/proxy-mode": "iptables",
+            "ctrlmesh.kusionstack.io/env-inject":
+              '[{"name":"operator","env":[{"key":"DB","value":"hidden1"}]}]',
+            "vault.example.com/role-id": "hidden2",
+          },
+        },
+        spec: {
+          containers: [
+            {
+              name: "operator",
+              command: ["sh", "-c", "login hidden3"],
+              args: ["run", "--password", "hidden4", "--verbose", "--workers=4", "plain"],
+              livenessProbe: { httpGet: { httpHeaders: [{ name: "X-Key", value: "hidden5" }] } },
+            },
+          ],
+        },
+      },
+    },
+  });
+  const text = JSON.stringify(clean);
+  assert.doesNotMatch(text, /hidden/);
+  assert.match(text, /proxy-mode":"iptables"/);
+  assert.match(text, /"command":\["sh","-c","\[redacted\]"\]/);
+  assert.match(text, /"run","--password","\[redacted\]","--verbose","--workers=\[redacted\]","plain"/);
+});

@@ -39,10 +39,7 @@ const keptVariables: ReadonlySet<string> = new Set(Object.values(environment));
 export function redactObject(object: KubernetesObject): KubernetesObject {
   const { metadata = {}, ...rest } = object;
   const { annotations: notes = {}, ...others } = metadata;
-  const cleanMetadata = {
-    ...withoutManagedFields(others),
-    annotations: Object.fromEntries(Object.entries(notes).filter(([key]) => keptAnnotations(key))),
-  };
+  const cleanMetadata = { ...withoutManagedFields(others), annotations: cleanAnnotations(notes) };
   const clean = walk(rest, "");
   return { ...(isRecord(clean) ? clean : {}), metadata: cleanMetadata };
 }
@@ -51,15 +48,21 @@ function withoutManagedFields(metadata: object): object {
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => key !== "managedFields"));
 }
 
+function cleanAnnotations(notes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(notes).filter(([key]) => keptAnnotations(key)));
+}
+
 function walk(value: unknown, key: string): unknown {
-  if (Array.isArray(value))
-    return value.map((each) => (key === "env" ? withoutValue(each) : walk(each, key)));
-  if (isRecord(value)) {
-    if (key === "data" || key === "stringData" || key === "binaryData") return valuesRedacted(value);
-    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, walk(each, name)]));
+  if (Array.isArray(value)) {
+    if (key === "args" || key === "command") return value.map(argument);
+    const hasValues = key === "env" || key === "httpHeaders";
+    return value.map((each) => (hasValues ? withoutValue(each) : walk(each, key)));
   }
-  if (typeof value !== "string") return value;
-  return key === "args" || key === "command" ? argument(value) : value;
+  if (!isRecord(value)) return value;
+  if (key === "data" || key === "stringData" || key === "binaryData") return valuesRedacted(value);
+  // Those of templates: what injection and others read from the pods.
+  if (key === "annotations") return cleanAnnotations(value);
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, walk(each, name)]));
 }
 
 function withoutValue(variable: unknown): unknown {
@@ -80,7 +83,17 @@ function valuesRedacted(data: Record<string, unknown>): Record<string, unknown> 
   );
 }
 
-/** --name=value of a program that we don't know: the name tells what was set, the value may be anything. */
-function argument(text: string): string {
-  return /^--?[A-Za-z]/.test(text) ? text.replace(/=[\s\S]*$/, `=${redacted}`) : text;
+/**
+ * One word of the command line of a program that we don't know: --name tells what was set, its value, in the same word
+ * or in the next, may be anything.
+ */
+function argument(word: unknown, index: number, line: readonly unknown[]): unknown {
+  if (typeof word !== "string") return word;
+  if (isFlag(word)) return word.replace(/=[\s\S]*$/, `=${redacted}`);
+  const before = line[index - 1];
+  return typeof before === "string" && isFlag(before) && !before.includes("=") ? redacted : word;
+}
+
+function isFlag(word: string): boolean {
+  return /^--?[A-Za-z]/.test(word);
 }
