@@ -3,6 +3,7 @@ export const ports = {
   proxyApiserver: 5443,
   proxyEgress: 15002,
   proxyWebhook: 5445,
+  proxyWebhookPeer: 5446,
   proxyAdmin: 5441,
   managerControl: 8071,
   managerWebhook: 9443,

@@ -130,6 +130,6 @@ function fenceOf(ledger: LedgerSpec, shard: LedgerShard, { lost = [] }: LedgerHo
   };
 }
 
-function hashFunctionOf(hash: LedgerSpec["hash"]): HashFunction {
+export function hashFunctionOf(hash: LedgerSpec["hash"]): HashFunction {
   return hash === "murmur3" ? HashFunction.MURMUR3 : HashFunction.ADDITIVE;
 }

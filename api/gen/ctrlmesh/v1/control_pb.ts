@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file ctrlmesh/v1/control.proto.
  */
 export const file_ctrlmesh_v1_control: GenFile = /*@__PURE__*/
-  fileDesc("ChljdHJsbWVzaC92MS9jb250cm9sLnByb3RvEgtjdHJsbWVzaC52MSLdAQoMUHJveHlNZXNzYWdlEiMKBWhlbGxvGAEgASgLMhIuY3RybG1lc2gudjEuSGVsbG9IABI2Cg9zbmFwc2hvdF9yZXN1bHQYAiABKAsyGy5jdHJsbWVzaC52MS5TbmFwc2hvdFJlc3VsdEgAEiUKBnJlcG9ydBgDIAEoCzITLmN0cmxtZXNoLnYxLlJlcG9ydEgAEj4KE2NlcnRpZmljYXRlX3JlcXVlc3QYBCABKAsyHy5jdHJsbWVzaC52MS5DZXJ0aWZpY2F0ZVJlcXVlc3RIAEIJCgdtZXNzYWdlIqIBCg5NYW5hZ2VyTWVzc2FnZRIpCghzbmFwc2hvdBgBIAEoCzIVLmN0cmxtZXNoLnYxLlNuYXBzaG90SAASLwoLY2VydGlmaWNhdGUYAiABKAsyGC5jdHJsbWVzaC52MS5DZXJ0aWZpY2F0ZUgAEikKCHJlZGlyZWN0GAMgASgLMhUuY3RybG1lc2gudjEuUmVkaXJlY3RIAEIJCgdtZXNzYWdlIm4KBUhlbGxvEhUKDXByb3h5X3ZlcnNpb24YASABKAkSKQoIaW5fZm9yY2UYAiABKAsyFy5jdHJsbWVzaC52MS5TbmFwc2hvdElkEg0KBXNoYXJkGAMgASgJEhQKDGhpZ2hlc3RfdGVybRgEIAEoBCIsCgpTbmFwc2hvdElkEgwKBHRlcm0YASABKAQSEAoIcmV2aXNpb24YAiABKAQiZQoOU25hcHNob3RSZXN1bHQSIwoCaWQYASABKAsyFy5jdHJsbWVzaC52MS5TbmFwc2hvdElkEhAKCGFjY2VwdGVkGAIgASgIEgwKBGNvZGUYAyABKAkSDgoGcmVhc29uGAQgASgJIs8BCgZSZXBvcnQSKQoIaW5fZm9yY2UYASABKAsyFy5jdHJsbWVzaC52MS5TbmFwc2hvdElkEh4KFnJlcXVlc3RzX29uX29sZGVyX3ZpZXcYAiABKAQSLAoIcmVsaXN0ZWQYAyADKAsyGi5jdHJsbWVzaC52MS5Hcm91cFJlc291cmNlEhkKEXJlcXVlc3RzX2ZpbHRlcmVkGAQgASgEEhcKD3JlcXVlc3RzX2ZlbmNlZBgFIAEoBBIYChByZXF1ZXN0c19yZWZ1c2VkGAYgASgEIjAKDUdyb3VwUmVzb3VyY2USDQoFZ3JvdXAYASABKAkSEAoIcmVzb3VyY2UYAiABKAkiLQoSQ2VydGlmaWNhdGVSZXF1ZXN0EhcKD3B1YmxpY19rZXlfc3BraRgBIAEoDCJHCgtDZXJ0aWZpY2F0ZRIdChVjZXJ0aWZpY2F0ZV9jaGFpbl9wZW0YASABKAkSGQoRbm90X2FmdGVyX3NlY29uZHMYAiABKAMiIgoIUmVkaXJlY3QSFgoObGVhZGVyX2FkZHJlc3MYASABKAkizwIKCFNuYXBzaG90EiMKAmlkGAEgASgLMhcuY3RybG1lc2gudjEuU25hcHNob3RJZBINCgVzaGFyZBgCIAEoCRIhCgVncmFudBgDIAEoDjISLmN0cmxtZXNoLnYxLkdyYW50EhQKDGdyYW50X3JlYXNvbhgEIAEoCRIiCgZsaW1pdHMYBSADKAsyEi5jdHJsbWVzaC52MS5MaW1pdBI4ChR1bmZpbHRlcmVkX3Jlc291cmNlcxgGIAMoCzIaLmN0cmxtZXNoLnYxLkdyb3VwUmVzb3VyY2USHQoVdW5maWx0ZXJlZF9uYW1lc3BhY2VzGAcgAygJEiEKBWZlbmNlGAggASgLMhIuY3RybG1lc2gudjEuRmVuY2USJwoEaGFzaBgJIAEoDjIZLmN0cmxtZXNoLnYxLkhhc2hGdW5jdGlvbhINCgVlcG9jaBgKIAEoBCI8CgVMaW1pdBIOCgZncm91cHMYASADKAkSEQoJcmVzb3VyY2VzGAIgAygJEhAKCHNlbGVjdG9yGAMgASgJIkcKBUZlbmNlEg8KB2J1Y2tldHMYASADKA0SEgoKbmFtZXNwYWNlcxgCIAMoCRIZChFleGNlcHRfbmFtZXNwYWNlcxgDIAMoCSpICgVHcmFudBIVChFHUkFOVF9VTlNQRUNJRklFRBAAEhEKDUdSQU5UX0dSQU5URUQQARIVChFHUkFOVF9OT1RfR1JBTlRFRBACKmQKDEhhc2hGdW5jdGlvbhIdChlIQVNIX0ZVTkNUSU9OX1VOU1BFQ0lGSUVEEAASGQoVSEFTSF9GVU5DVElPTl9NVVJNVVIzEAESGgoWSEFTSF9GVU5DVElPTl9BRERJVElWRRACMlcKDkNvbnRyb2xTZXJ2aWNlEkUKB0Nvbm5lY3QSGS5jdHJsbWVzaC52MS5Qcm94eU1lc3NhZ2UaGy5jdHJsbWVzaC52MS5NYW5hZ2VyTWVzc2FnZSgBMAFiBnByb3RvMw");
+  fileDesc("ChljdHJsbWVzaC92MS9jb250cm9sLnByb3RvEgtjdHJsbWVzaC52MSLdAQoMUHJveHlNZXNzYWdlEiMKBWhlbGxvGAEgASgLMhIuY3RybG1lc2gudjEuSGVsbG9IABI2Cg9zbmFwc2hvdF9yZXN1bHQYAiABKAsyGy5jdHJsbWVzaC52MS5TbmFwc2hvdFJlc3VsdEgAEiUKBnJlcG9ydBgDIAEoCzITLmN0cmxtZXNoLnYxLlJlcG9ydEgAEj4KE2NlcnRpZmljYXRlX3JlcXVlc3QYBCABKAsyHy5jdHJsbWVzaC52MS5DZXJ0aWZpY2F0ZVJlcXVlc3RIAEIJCgdtZXNzYWdlItgBCg5NYW5hZ2VyTWVzc2FnZRIpCghzbmFwc2hvdBgBIAEoCzIVLmN0cmxtZXNoLnYxLlNuYXBzaG90SAASLwoLY2VydGlmaWNhdGUYAiABKAsyGC5jdHJsbWVzaC52MS5DZXJ0aWZpY2F0ZUgAEikKCHJlZGlyZWN0GAMgASgLMhUuY3RybG1lc2gudjEuUmVkaXJlY3RIABI0Cg53ZWJob29rX3JvdXRlcxgEIAEoCzIaLmN0cmxtZXNoLnYxLldlYmhvb2tSb3V0ZXNIAEIJCgdtZXNzYWdlIoYBCgVIZWxsbxIVCg1wcm94eV92ZXJzaW9uGAEgASgJEikKCGluX2ZvcmNlGAIgASgLMhcuY3RybG1lc2gudjEuU25hcHNob3RJZBINCgVzaGFyZBgDIAEoCRIUCgxoaWdoZXN0X3Rlcm0YBCABKAQSFgoOd2ViaG9va19yb3V0ZXMYBSABKAgiLAoKU25hcHNob3RJZBIMCgR0ZXJtGAEgASgEEhAKCHJldmlzaW9uGAIgASgEImUKDlNuYXBzaG90UmVzdWx0EiMKAmlkGAEgASgLMhcuY3RybG1lc2gudjEuU25hcHNob3RJZBIQCghhY2NlcHRlZBgCIAEoCBIMCgRjb2RlGAMgASgJEg4KBnJlYXNvbhgEIAEoCSLPAQoGUmVwb3J0EikKCGluX2ZvcmNlGAEgASgLMhcuY3RybG1lc2gudjEuU25hcHNob3RJZBIeChZyZXF1ZXN0c19vbl9vbGRlcl92aWV3GAIgASgEEiwKCHJlbGlzdGVkGAMgAygLMhouY3RybG1lc2gudjEuR3JvdXBSZXNvdXJjZRIZChFyZXF1ZXN0c19maWx0ZXJlZBgEIAEoBBIXCg9yZXF1ZXN0c19mZW5jZWQYBSABKAQSGAoQcmVxdWVzdHNfcmVmdXNlZBgGIAEoBCIwCg1Hcm91cFJlc291cmNlEg0KBWdyb3VwGAEgASgJEhAKCHJlc291cmNlGAIgASgJIi0KEkNlcnRpZmljYXRlUmVxdWVzdBIXCg9wdWJsaWNfa2V5X3Nwa2kYASABKAwiRwoLQ2VydGlmaWNhdGUSHQoVY2VydGlmaWNhdGVfY2hhaW5fcGVtGAEgASgJEhkKEW5vdF9hZnRlcl9zZWNvbmRzGAIgASgDIiIKCFJlZGlyZWN0EhYKDmxlYWRlcl9hZGRyZXNzGAEgASgJIs8CCghTbmFwc2hvdBIjCgJpZBgBIAEoCzIXLmN0cmxtZXNoLnYxLlNuYXBzaG90SWQSDQoFc2hhcmQYAiABKAkSIQoFZ3JhbnQYAyABKA4yEi5jdHJsbWVzaC52MS5HcmFudBIUCgxncmFudF9yZWFzb24YBCABKAkSIgoGbGltaXRzGAUgAygLMhIuY3RybG1lc2gudjEuTGltaXQSOAoUdW5maWx0ZXJlZF9yZXNvdXJjZXMYBiADKAsyGi5jdHJsbWVzaC52MS5Hcm91cFJlc291cmNlEh0KFXVuZmlsdGVyZWRfbmFtZXNwYWNlcxgHIAMoCRIhCgVmZW5jZRgIIAEoCzISLmN0cmxtZXNoLnYxLkZlbmNlEicKBGhhc2gYCSABKA4yGS5jdHJsbWVzaC52MS5IYXNoRnVuY3Rpb24SDQoFZXBvY2gYCiABKAQiPAoFTGltaXQSDgoGZ3JvdXBzGAEgAygJEhEKCXJlc291cmNlcxgCIAMoCRIQCghzZWxlY3RvchgDIAEoCSJHCgVGZW5jZRIPCgdidWNrZXRzGAEgAygNEhIKCm5hbWVzcGFjZXMYAiADKAkSGQoRZXhjZXB0X25hbWVzcGFjZXMYAyADKAkirgEKDVdlYmhvb2tSb3V0ZXMSJwoEaGFzaBgBIAEoDjIZLmN0cmxtZXNoLnYxLkhhc2hGdW5jdGlvbhIpCgZzaGFyZHMYAiADKAsyGS5jdHJsbWVzaC52MS5XZWJob29rU2hhcmQSHAoUdW5zaGFyZGVkX25hbWVzcGFjZXMYAyADKAkSEQoJcmVsYXlfa2V5GAQgASgMEhgKEG5hbWVkX25hbWVzcGFjZXMYBSADKAkicgoMV2ViaG9va1NoYXJkEgwKBG5hbWUYASABKAkSDwoHYnVja2V0cxgCIAMoDRISCgpuYW1lc3BhY2VzGAMgAygJEi8KCWVuZHBvaW50cxgEIAMoCzIcLmN0cmxtZXNoLnYxLldlYmhvb2tFbmRwb2ludCIvCg9XZWJob29rRW5kcG9pbnQSCwoDcG9kGAEgASgJEg8KB2FkZHJlc3MYAiABKAkqSAoFR3JhbnQSFQoRR1JBTlRfVU5TUEVDSUZJRUQQABIRCg1HUkFOVF9HUkFOVEVEEAESFQoRR1JBTlRfTk9UX0dSQU5URUQQAipkCgxIYXNoRnVuY3Rpb24SHQoZSEFTSF9GVU5DVElPTl9VTlNQRUNJRklFRBAAEhkKFUhBU0hfRlVOQ1RJT05fTVVSTVVSMxABEhoKFkhBU0hfRlVOQ1RJT05fQURESVRJVkUQAjJXCg5Db250cm9sU2VydmljZRJFCgdDb25uZWN0EhkuY3RybG1lc2gudjEuUHJveHlNZXNzYWdlGhsuY3RybG1lc2gudjEuTWFuYWdlck1lc3NhZ2UoATABYgZwcm90bzM");
 
 /**
  * @generated from message ctrlmesh.v1.ProxyMessage
@@ -85,6 +85,12 @@ export type ManagerMessage = Message<"ctrlmesh.v1.ManagerMessage"> & {
      */
     value: Redirect;
     case: "redirect";
+  } | {
+    /**
+     * @generated from field: ctrlmesh.v1.WebhookRoutes webhook_routes = 4;
+     */
+    value: WebhookRoutes;
+    case: "webhookRoutes";
   } | { case: undefined; value?: undefined };
 };
 
@@ -128,6 +134,13 @@ export type Hello = Message<"ctrlmesh.v1.Hello"> & {
    * @generated from field: uint64 highest_term = 4;
    */
   highestTerm: bigint;
+
+  /**
+   * The proxy relays its operator's admission webhook and takes WebhookRoutes; nobody else gets them.
+   *
+   * @generated from field: bool webhook_routes = 5;
+   */
+  webhookRoutes: boolean;
 };
 
 /**
@@ -486,6 +499,115 @@ export type Fence = Message<"ctrlmesh.v1.Fence"> & {
  */
 export const FenceSchema: GenMessage<Fence> = /*@__PURE__*/
   messageDesc(file_ctrlmesh_v1_control, 12);
+
+/**
+ * Which pods answer admission reviews about which namespaces, for one group of shards. Sent whole at each change;
+ * not acknowledged, since it only says who judges a request, never who may act. Outside the snapshot, because pods
+ * become ready and unready at any time and that must not be a new view.
+ *
+ * @generated from message ctrlmesh.v1.WebhookRoutes
+ */
+export type WebhookRoutes = Message<"ctrlmesh.v1.WebhookRoutes"> & {
+  /**
+   * @generated from field: ctrlmesh.v1.HashFunction hash = 1;
+   */
+  hash: HashFunction;
+
+  /**
+   * Shards with a webhook. Namespaces of no shard here are answered by the pod that was asked.
+   *
+   * @generated from field: repeated ctrlmesh.v1.WebhookShard shards = 2;
+   */
+  shards: WebhookShard[];
+
+  /**
+   * Namespaces that no shard has, whatever their bucket: exempt ones and the pods' own.
+   *
+   * @generated from field: repeated string unsharded_namespaces = 3;
+   */
+  unshardedNamespaces: string[];
+
+  /**
+   * Secret of the group, 32 bytes: the pre-shared key of TLS between its pods.
+   *
+   * @generated from field: bytes relay_key = 4;
+   */
+  relayKey: Uint8Array;
+
+  /**
+   * Every namespace that a selector of the group names: it never goes with its bucket, also while no shard has it.
+   *
+   * @generated from field: repeated string named_namespaces = 5;
+   */
+  namedNamespaces: string[];
+};
+
+/**
+ * Describes the message ctrlmesh.v1.WebhookRoutes.
+ * Use `create(WebhookRoutesSchema)` to create a new message.
+ */
+export const WebhookRoutesSchema: GenMessage<WebhookRoutes> = /*@__PURE__*/
+  messageDesc(file_ctrlmesh_v1_control, 13);
+
+/**
+ * @generated from message ctrlmesh.v1.WebhookShard
+ */
+export type WebhookShard = Message<"ctrlmesh.v1.WebhookShard"> & {
+  /**
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * 0..31; for namespaces that no shard of the group names.
+   *
+   * @generated from field: repeated uint32 buckets = 2;
+   */
+  buckets: number[];
+
+  /**
+   * @generated from field: repeated string namespaces = 3;
+   */
+  namespaces: string[];
+
+  /**
+   * Ready pods.
+   *
+   * @generated from field: repeated ctrlmesh.v1.WebhookEndpoint endpoints = 4;
+   */
+  endpoints: WebhookEndpoint[];
+};
+
+/**
+ * Describes the message ctrlmesh.v1.WebhookShard.
+ * Use `create(WebhookShardSchema)` to create a new message.
+ */
+export const WebhookShardSchema: GenMessage<WebhookShard> = /*@__PURE__*/
+  messageDesc(file_ctrlmesh_v1_control, 14);
+
+/**
+ * @generated from message ctrlmesh.v1.WebhookEndpoint
+ */
+export type WebhookEndpoint = Message<"ctrlmesh.v1.WebhookEndpoint"> & {
+  /**
+   * @generated from field: string pod = 1;
+   */
+  pod: string;
+
+  /**
+   * IP address.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+};
+
+/**
+ * Describes the message ctrlmesh.v1.WebhookEndpoint.
+ * Use `create(WebhookEndpointSchema)` to create a new message.
+ */
+export const WebhookEndpointSchema: GenMessage<WebhookEndpoint> = /*@__PURE__*/
+  messageDesc(file_ctrlmesh_v1_control, 15);
 
 /**
  * @generated from enum ctrlmesh.v1.Grant
