@@ -48,7 +48,7 @@ function withoutManagedFields(metadata: object): object {
   return Object.fromEntries(Object.entries(metadata).filter(([key]) => key !== "managedFields"));
 }
 
-function cleanAnnotations(notes: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function cleanAnnotations<T>(notes: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(notes).filter(([key]) => keptAnnotations(key)));
 }
 
