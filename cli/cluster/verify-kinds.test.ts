@@ -11,7 +11,7 @@ import { namespaceLabels } from "#webhook/stamp";
 import { Progress } from "../progress.ts";
 import type { ClusterSession } from "./connection.ts";
 import { servedKindsOf } from "./served-kinds.ts";
-import { type LedgerPlace, tallyKinds } from "./verify-kinds.ts";
+import { type LedgerPlace, tallyKinds, uncountedVersions } from "./verify-kinds.ts";
 
 const settings = {
   namespace: "ctrlmesh",
@@ -149,4 +149,16 @@ test("verify: what nobody was granted has no owner, exempt objects count apart, 
   assert.deepEqual(tally?.mislabelled, { count: 1, examples: ["team-a/copy"] });
   assert.deepEqual(tally?.unlabelled, { count: 1, examples: ["team-a/bare"] });
   assert.deepEqual([tally?.objects, tally?.exempt], [6, 2]);
+});
+
+test("verify: limited kinds of a server that does not answer are named, those that nobody limits are not", () => {
+  const unknown = ["metrics.example.com/v1", "widgets.example.com/v1beta1"];
+  const limiting = (apiGroup: string) => {
+    const [limit] = shard("left", ["*"], ["team-a"]).limits;
+    const limits = [{ ...(limit ?? assert.fail()), groups: [apiGroup] }];
+    return ledger([{ ...shard("left", [], ["team-a"]), limits }], { "team-a": "left" });
+  };
+  assert.deepEqual(uncountedVersions([limiting("widgets.example.com")], { unknown }), [unknown[1]]);
+  assert.deepEqual(uncountedVersions([limiting("*")], { unknown }), unknown);
+  assert.deepEqual(uncountedVersions([limiting("")], { unknown }), []);
 });

@@ -88,9 +88,26 @@ export async function tallyKinds(
   return tallies;
 }
 
+/**
+ * Group versions that some shard limits and whose server did not answer, as `<group>/<version>`: their kinds are
+ * unknown, so that nobody has counted them.
+ */
+export function uncountedVersions(
+  ledgers: readonly LedgerPlace[],
+  { unknown }: Pick<ServedKinds, "unknown">,
+): readonly string[] {
+  const groups = new Set(
+    ledgers.flatMap(({ spec }) => limitsOf(spec).flatMap((limit) => patternOf(limit).apiGroups)),
+  );
+  return unknown.filter((version) => groups.has("*") || groups.has(version.split("/")[0] ?? ""));
+}
+
 function limitedBy({ spec }: LedgerPlace, served: ServedKinds): readonly ServedResource[] {
-  const limits = spec.shards.flatMap((shard) => [...shard.limits, ...(shard.prior?.limits ?? [])]);
-  return served.resolve(limits.map(patternOf)).filter(isLabelable);
+  return served.resolve(limitsOf(spec).map(patternOf)).filter(isLabelable);
+}
+
+function limitsOf({ shards }: LedgerSpec) {
+  return shards.flatMap((shard) => [...shard.limits, ...(shard.prior?.limits ?? [])]);
 }
 
 function counterOf(ledger: LedgerPlace, kind: ServedResource, settings: MeshSettings): Counter {

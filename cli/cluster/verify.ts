@@ -9,7 +9,7 @@ import { type NamespaceInventory, readInventory } from "./inventory.ts";
 import { type MeshSettings, readMeshSettings } from "./mesh-settings.ts";
 import { roundOf } from "./rounds.ts";
 import { readServedKinds, type ServedKinds } from "./served-kinds.ts";
-import { type KindTally, type LedgerPlace, tallyKinds } from "./verify-kinds.ts";
+import { type KindTally, type LedgerPlace, tallyKinds, uncountedVersions } from "./verify-kinds.ts";
 
 export const verifySettings = {
   namespace: optionalText(
@@ -98,12 +98,15 @@ function proofOf(
   moving: boolean,
   deps: { readonly settings: MeshSettings; readonly served: ServedKinds },
 ): Proof {
+  const ledgers = ledgersOf(inventory);
   const problems = [
     ...(moving ? ["a ledger changed during each attempt: run it again when nothing moves"] : []),
     ...inventory.flatMap((each) => inventoryProblems(each, deps)),
+    ...uncountedVersions(ledgers, deps.served).map(
+      (version) => `${version}: its server does not answer, so its kinds, which are limited, are not counted`,
+    ),
     ...kinds.flatMap(kindProblems),
   ];
-  const ledgers = ledgersOf(inventory);
   // Without a ledger nothing is granted to anybody, and nothing is proven.
   if (ledgers.length === 0) problems.push("there is no ledger: nothing is sharded");
   return {
