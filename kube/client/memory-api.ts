@@ -23,7 +23,7 @@ interface Change {
 }
 
 /**
- * Objects in memory with the API's meaning of lists, label selectors, `metadata.namespace!=` field selectors, watches
+ * Objects in memory with the API's meaning of lists, label selectors, field selectors of name, namespace and phase, watches
  * (an object that leaves a selection is DELETED), compare-and-swap and merge patch. For tests of what follows
  * and labels objects.
  */
@@ -194,12 +194,17 @@ function eventOf(change: Change, kind: ResourceKind, query: WatchQuery): WatchEv
   return before ? { type: "DELETED", object: { ...object, metadata } } : undefined;
 }
 
-function selects(query: ListQuery | WatchQuery, { metadata = {} }: KubernetesObject): boolean {
+function selects(query: ListQuery | WatchQuery, { metadata = {}, status }: KubernetesObject): boolean {
   if (query.namespace !== undefined && metadata.namespace !== query.namespace) return false;
   const fields = (query.fieldSelector ?? "").split(",").filter((term) => term !== "");
   for (const term of fields) {
     const [field, value] = term.split(/!?=/);
-    const present = field === "metadata.name" ? metadata.name : metadata.namespace;
+    const fieldValues: Readonly<Record<string, unknown>> = {
+      "metadata.name": metadata.name,
+      "metadata.namespace": metadata.namespace,
+      "status.phase": isRecord(status) ? status.phase : undefined,
+    };
+    const present = fieldValues[field ?? ""];
     if ((present === value) === term.includes("!=")) return false;
   }
   return selectorMatches(parseSelector(query.labelSelector ?? ""), metadata.labels ?? {});

@@ -98,3 +98,49 @@ test("drain: all workloads are down before the opt-in goes, and each comes back 
   assert.equal(order.length, 5);
   assert.match(order[2] ?? "", /^namespaces/);
 });
+
+const injectedLabel = { "ctrlmesh.kusionstack.io/sharding-config-injected": "left" };
+
+function withOperator(api: MemoryApi): void {
+  api.put("namespaces", { metadata: { name: "demo" } });
+  api.put("deployments", {
+    metadata: { namespace: "demo", name: "operator" },
+    spec: { replicas: 1 },
+    status: { readyReplicas: 1 },
+  });
+}
+
+const operator = { kind: "Deployment", namespace: "demo", name: "operator" } as const;
+const injectedPod = (name: string, metadata: object, phase: string) => ({
+  metadata: {
+    namespace: "demo",
+    name,
+    labels: injectedLabel,
+    ownerReferences: controlledBy("ReplicaSet", "operator-5f"),
+    ...metadata,
+  },
+  status: { phase },
+});
+
+test("drain: an evicted pod, which no scaling takes away, holds nothing up; one on its way out does", async () => {
+  const api = new MemoryApi();
+  withOperator(api);
+  api.put("pods", injectedPod("evicted", {}, "Failed"));
+  await drainNamespace("demo", [operator], session(api), 100);
+  assert.deepEqual(api.peek("deployments", "operator", "demo")?.spec, { replicas: 1 });
+
+  api.put("pods", injectedPod("leaving", { deletionTimestamp: "2026-01-01T00:00:00Z" }, "Succeeded"));
+  await assert.rejects(drainNamespace("demo", [operator], session(api), 100), /the end of demo\/leaving/);
+  assert.deepEqual(api.peek("deployments", "operator", "demo")?.spec, { replicas: 0 });
+});
+
+test("drain: nothing starts beside a pod with a proxy that came while the namespace was opted out", async () => {
+  const api = new MemoryApi();
+  withOperator(api);
+  api.before = (verb, kind) => {
+    if (verb === "patch" && kind.resource === "namespaces")
+      api.put("pods", injectedPod("late", {}, "Running"));
+  };
+  await assert.rejects(drainNamespace("demo", [operator], session(api), 100), /the end of demo\/late/);
+  assert.deepEqual(api.peek("deployments", "operator", "demo")?.spec, { replicas: 0 });
+});

@@ -5,7 +5,7 @@ import { listAll } from "#kube/client/list-all";
 import { awaitCondition } from "../../await-condition.ts";
 import { memberOf, textOf } from "../check/read.ts";
 import type { ClusterSession } from "../connection.ts";
-import { type InjectedPod, optOut, placeOf, readInjectedPodsOf } from "./injected-pods.ts";
+import { type InjectedPod, optOut, placeOf, readLivePodsOf } from "./injected-pods.ts";
 
 const workload = (resource: string): ResourceKind => ({
   group: "apps",
@@ -98,21 +98,32 @@ export async function drainNamespace(
   const { client, signal, progress } = session;
   await progress.step(`${namespace}: ${owners.map(ownerText).join(", ")} scaled down`, async () => {
     for (const owner of owners) await scaleDown(owner, session);
-    let left: readonly InjectedPod[] = [];
-    await awaitCondition(
-      async () => {
-        // Those of Jobs stay when they have ended; those of scaled workloads go.
-        const pods = await readInjectedPodsOf(client, namespace, { signal });
-        left = pods.filter(({ owner }) => owner !== undefined && scalable[owner.kind] !== undefined);
-        return left.length === 0 ? true : undefined;
-      },
-      { limitMs, signal, missing: () => `the end of ${left.map(placeOf).join(", ")}` },
-    );
+    await endOfPods(namespace, session, limitMs);
   });
-  await progress.step(`${namespace}: opted out`, () => optOut(client, namespace, { signal }));
+  await progress.step(`${namespace}: opted out`, async () => {
+    await optOut(client, namespace, { signal });
+    // Somebody else (an autoscaler, a deployment tool) may have scaled up meanwhile: nothing starts beside those pods.
+    await endOfPods(namespace, session, limitMs);
+  });
   await progress.step(`${namespace}: scaled up without proxies`, async () => {
     for (const owner of owners) await scaleUp(owner, session, limitMs);
   });
+}
+
+/** @throws TIMEOUT when some with a proxy are left */
+async function endOfPods(
+  namespace: string,
+  { client, signal }: ClusterSession,
+  limitMs: number,
+): Promise<void> {
+  let left: readonly InjectedPod[] = [];
+  await awaitCondition(
+    async () => {
+      left = await readLivePodsOf(client, namespace, { signal });
+      return left.length === 0 ? true : undefined;
+    },
+    { limitMs, signal, missing: () => `the end of ${left.map(placeOf).join(", ")}` },
+  );
 }
 
 export function ownerText({ kind, namespace, name }: Owner): string {

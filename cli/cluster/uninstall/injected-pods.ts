@@ -24,25 +24,38 @@ export async function readInjectedPods(
   client: KubeClient,
   call: CallOptions,
 ): Promise<readonly InjectedPod[]> {
-  return await listInjected(client, call, { fieldSelector: "status.phase!=Succeeded,status.phase!=Failed" });
+  return sorted(await listInjected(client, call, { fieldSelector: notEnded }));
 }
 
-/** All of one namespace, those that have ended and are not gone yet included. */
-export async function readInjectedPodsOf(
+/**
+ * Those of one namespace that have not ended, or are on their way out and not gone yet. What has ended and nobody
+ * deletes (an evicted pod of a Deployment, a Job's) stays for ever, and starts nothing any more.
+ */
+export async function readLivePodsOf(
   client: KubeClient,
   namespace: string,
   call: CallOptions,
 ): Promise<readonly InjectedPod[]> {
-  return await listInjected(client, call, { namespace });
+  const running = await listInjected(client, call, { namespace, fieldSelector: notEnded });
+  const uids = new Set(running.map(({ metadata }) => metadata?.uid));
+  const leaving = (await listInjected(client, call, { namespace })).filter(
+    ({ metadata }) => metadata?.deletionTimestamp !== undefined && !uids.has(metadata.uid),
+  );
+  return sorted([...running, ...leaving]);
 }
+
+const notEnded = "status.phase!=Succeeded,status.phase!=Failed";
 
 async function listInjected(
   client: KubeClient,
   call: CallOptions,
   which: { readonly namespace?: string; readonly fieldSelector?: string },
-): Promise<readonly InjectedPod[]> {
+): Promise<readonly KubernetesObject[]> {
   const query = { ...which, labelSelector: labels.shardingConfigInjected, metadataOnly: true };
-  const { objects } = await listAll(client, kinds.pods, query, call);
+  return (await listAll(client, kinds.pods, query, call)).objects;
+}
+
+function sorted(objects: readonly KubernetesObject[]): readonly InjectedPod[] {
   return objects.map(injectedPod).sort((a, b) => (placeOf(a) < placeOf(b) ? -1 : 1));
 }
 
