@@ -49,6 +49,10 @@ test("drain: the workload of a ReplicaSet is its Deployment, and one that broke 
   const annotations = { "ctrlmesh.kusionstack.io/drained-replicas": "3" };
   api.put("statefulsets", { metadata: { namespace: "other", name: "half-done", annotations } });
   api.put("statefulsets", { metadata: { namespace: "other", name: "untouched" } });
+  api.put("replicasets", { metadata: { namespace: "other", name: "bare", annotations } });
+  // Its Deployment handed the annotation down, and was scaled up again since.
+  const ownerReferences = controlledBy("Deployment", "done");
+  api.put("replicasets", { metadata: { namespace: "other", name: "done-7c", annotations, ownerReferences } });
   const pods = [
     pod("a", { owner: { kind: "ReplicaSet", name: "web-5f" } }),
     pod("b", { owner: { kind: "ReplicaSet", name: "web-5f" } }),
@@ -59,6 +63,7 @@ test("drain: the workload of a ReplicaSet is its Deployment, and one that broke 
     "Deployment demo/web",
     "ReplicaSet demo/alone",
     "StatefulSet other/half-done",
+    "ReplicaSet other/bare",
   ]);
 });
 

@@ -1,4 +1,5 @@
 import { CtrlmeshError } from "#api/errors";
+import type { OwnerReference } from "#api/meta";
 import { group } from "#api/names";
 import type { ResourceKind } from "#kube/client/client";
 import { listAll } from "#kube/client/list-all";
@@ -42,21 +43,29 @@ export function notDrainable(pods: readonly InjectedPod[]): readonly InjectedPod
 }
 
 /** Workloads that an earlier drain scaled down and did not scale up again. */
-async function interruptedOwners({ client, signal }: ClusterSession): Promise<Owner[]> {
+export async function interruptedOwners({ client, signal }: ClusterSession): Promise<Owner[]> {
   const found = await Promise.all(
-    (["StatefulSet", "Deployment"] as const).map(async (kind) => {
+    (["StatefulSet", "Deployment", "ReplicaSet"] as const).map(async (kind) => {
       const { objects } = await listAll(
         client,
         scalable[kind] ?? unknownKind(kind),
         { metadataOnly: true },
         { signal },
       );
-      return objects
-        .filter(({ metadata }) => metadata?.annotations?.[replicasAnnotation] !== undefined)
-        .map(({ metadata }) => ({ kind, namespace: metadata?.namespace ?? "", name: metadata?.name ?? "" }));
+      return (
+        objects
+          // A Deployment hands its annotations down to its ReplicaSets, where they stay.
+          .filter(({ metadata = {} }) => metadata.ownerReferences?.some(isDeployment) !== true)
+          .filter(({ metadata }) => metadata?.annotations?.[replicasAnnotation] !== undefined)
+          .map(({ metadata }) => ({ kind, namespace: metadata?.namespace ?? "", name: metadata?.name ?? "" }))
+      );
     }),
   );
   return found.flat();
+}
+
+function isDeployment({ kind, controller }: OwnerReference): boolean {
+  return kind === "Deployment" && controller === true;
 }
 
 /**

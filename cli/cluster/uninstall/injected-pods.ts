@@ -44,7 +44,8 @@ export async function readLivePodsOf(
   return sorted([...running, ...leaving]);
 }
 
-const notEnded = "status.phase!=Succeeded,status.phase!=Failed";
+/** Field selector: pods with a container that runs or can start. */
+export const notEnded = "status.phase!=Succeeded,status.phase!=Failed";
 
 async function listInjected(
   client: KubeClient,

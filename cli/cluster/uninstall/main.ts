@@ -9,7 +9,7 @@ import { programName } from "../../program-name.ts";
 import { type ClusterSession, connectionSettings, timeoutSetting, withCluster } from "../connection.ts";
 import { kinds } from "../kinds.ts";
 import { type MeshSettings, readMeshSettings } from "../mesh-settings.ts";
-import { drainNamespace, notDrainable, ownersOf, ownerText } from "./drain.ts";
+import { drainNamespace, interruptedOwners, notDrainable, type Owner, ownersOf, ownerText } from "./drain.ts";
 import { type InjectedPod, placeOf, readInjectedPods, readOptedIn } from "./injected-pods.ts";
 import { stripLabels } from "./strip-labels.ts";
 import {
@@ -110,17 +110,26 @@ async function uninstall(
   const stuck = notDrainable(pods);
   const refusal = settings.drain
     ? refusalOf(stuck, "end them by hand: nothing scales them, or their template asks for the proxy itself")
-    : refusalOf(pods, "give --drain to roll them out without it");
+    : refusalOf(pods, "give --drain to roll them out without it") ||
+      brokenOff(await interruptedOwners(session));
   if (refusal !== "") return { ...report, ok: false, steps: [], refusal };
   const steps = await plannedSteps(settings, mesh, pods, session);
   if (!settings.dryRun) for (const { run } of steps) await run();
+  // One may have been created until the webhooks were gone, and waits for a manager that is not there any more.
+  const left = settings.dryRun ? [] : await readInjectedPods(client, { signal });
   return {
-    ok: true,
-    pods: settings.dryRun ? pods : [],
+    ok: left.length === 0,
+    pods: settings.dryRun ? pods : left,
     optedInNamespaces,
     steps: steps.map(({ what }) => what),
-    refusal: "",
+    refusal: refusalOf(left, "they came while ctrlmesh was taken away, delete them"),
   };
+}
+
+/** Their operators would stay down for good. */
+function brokenOff(owners: readonly Owner[]): string {
+  if (owners.length === 0) return "";
+  return `a drain broke off and left ${owners.map(ownerText).join(", ")} scaled down: give --drain to end it`;
 }
 
 function refusalOf(pods: readonly InjectedPod[], remedy: string): string {

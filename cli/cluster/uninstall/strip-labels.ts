@@ -4,6 +4,7 @@ import { isApiError } from "#kube/client/api-error";
 import type { ResourceKind } from "#kube/client/client";
 import { isLabelable } from "#manager/sharding/resource-patterns";
 import { kindName, namespacedKind } from "#manager/sharding/stamp";
+import { systemClock } from "#runtime/clock";
 import type { ClusterSession } from "../connection.ts";
 import { kinds } from "../kinds.ts";
 import type { MeshSettings } from "../mesh-settings.ts";
@@ -11,6 +12,8 @@ import { readServedKinds } from "../served-kinds.ts";
 
 const parallel = 16;
 const pageLimit = 500;
+/** API servers look at policies once a second: one that was deleted goes on to stamp for so long, and a bit more. */
+const forgettingMs = 5_000;
 
 /**
  * Takes the three shard labels off every object that has them. Only when nothing stamps any more: an admission policy
@@ -42,11 +45,14 @@ async function stripKind(
   };
   let stripped = 0;
   let previous = "";
+  let sinceMs = 0;
   for (;;) {
     const { items } = await listOrNothing(kind, query, session);
     if (items.length === 0) return stripped;
     const uids = items.map(({ metadata }) => metadata?.uid).join();
-    if (uids === previous) throw comesBack(kind);
+    if (uids !== previous) sinceMs = systemClock.monotonicMs();
+    else if (systemClock.monotonicMs() - sinceMs > forgettingMs) throw comesBack(kind);
+    else await systemClock.sleep(forgettingMs / 10, signal);
     previous = uids;
     const waiting = [...items];
     const work = async () => {

@@ -1,5 +1,5 @@
 import type { KubernetesObject } from "#api/meta";
-import { finalizer, wellKnown } from "#api/names";
+import { finalizer, labels, wellKnown } from "#api/names";
 import { isApiError } from "#kube/client/api-error";
 import type { ObjectName, ResourceKind } from "#kube/client/client";
 import { leaseSpecOf } from "#kube/client/lease-spec";
@@ -16,6 +16,7 @@ import { readIfThere } from "../check/read.ts";
 import type { ClusterSession } from "../connection.ts";
 import { kinds, managerPodSelector } from "../kinds.ts";
 import type { MeshSettings } from "../mesh-settings.ts";
+import { notEnded } from "./injected-pods.ts";
 
 const webhook = (resource: string): ResourceKind => ({
   group: "admissionregistration.k8s.io",
@@ -129,8 +130,8 @@ function nameOf({ metadata }: KubernetesObject): ObjectName {
 }
 
 /**
- * Ends the manager: it would bring webhooks and policies back. Its Deployments are scaled to nothing, and its lease
- * must lapse.
+ * Ends the manager: it would bring webhooks and policies back. Its Deployments are scaled to nothing, its pods must be
+ * gone (one that ends gives the lease to the next, which leads until it ends too), and its lease must lapse.
  *
  * @throws TIMEOUT when a manager goes on that is no Deployment of its namespace
  */
@@ -154,6 +155,15 @@ export async function stopManager(
   let holder = "";
   await awaitCondition(
     async () => {
+      const query = {
+        namespace,
+        labelSelector: managerPodSelector,
+        fieldSelector: notEnded,
+        metadataOnly: true,
+      };
+      const [pod] = (await listAll(client, kinds.pods, query, { signal })).objects;
+      holder = pod?.metadata?.name ?? holder;
+      if (pod !== undefined) return undefined;
       const lease = await readIfThere(
         client,
         kinds.leases,
@@ -167,7 +177,7 @@ export async function stopManager(
       const isLapsed = systemClock.monotonicMs() - sinceMs > leaseDurationSeconds * 1000;
       return holderIdentity === "" || isLapsed ? true : undefined;
     },
-    { limitMs, signal, missing: () => `${holder} still leads: end the manager` },
+    { limitMs, signal, missing: () => `${holder} goes on: end the manager` },
   );
 }
 
@@ -178,13 +188,19 @@ export async function removeRemains(
 ): Promise<void> {
   const { client, signal } = session;
   for (const name of [wellKnown.caBundleConfigMap, wellKnown.fakeKubeconfigConfigMap]) {
-    const query = { fieldSelector: `metadata.name=${name}`, metadataOnly: true };
+    // The names are not ours alone; the label is.
+    const query = {
+      fieldSelector: `metadata.name=${name}`,
+      labelSelector: labels.watching,
+      metadataOnly: true,
+    };
     const { objects } = await listAll(client, kinds.configMaps, query, { signal });
     for (const object of objects) await removeObject(kinds.configMaps, nameOf(object), session);
   }
-  await removeObject(kinds.managerStates, { name: wellKnown.managerState }, session);
   await removeObject(kinds.leases, { namespace, name: wellKnown.managerLease }, session);
   for (const name of [wellKnown.caSecret, wellKnown.webhookCertificateSecret]) {
     await removeObject(kinds.secrets, { namespace, name }, session);
   }
+  // At the end: it tells where the others are, so that a removal that breaks off goes on there.
+  await removeObject(kinds.managerStates, { name: wellKnown.managerState }, session);
 }
