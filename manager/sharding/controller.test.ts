@@ -51,6 +51,29 @@ test("D61: pods are granted what their ShardingConfigs say, and the status tells
   );
 });
 
+test("runSharding: a shard is not Ready before its proxy has acknowledged what was just granted", async () => {
+  await using world = new ShardingWorld();
+  world.apply("a", ["x"]);
+  const leader = world.lead(1);
+  const a = new ProxyStream(world.startPod("a-0", "a"), leader);
+  await world.until("Ready", () => world.condition("a", "Ready") === "True Granted");
+  a.answers = "nothing";
+  world.apply("a", ["w", "x"]);
+  let early = false;
+  const look = () => {
+    early ||=
+      world.status("a").atoms?.held === "namespaces w, x" && world.condition("a", "Ready") === "True Granted";
+  };
+  world.api.before = look;
+  await world.until("the grant", () => a.standing === "granted namespace in (w,x)");
+  await world.until("the reason", () => world.condition("a", "Acknowledging") === "True Awaited");
+  look();
+  assert.equal(early, false);
+  a.answers = "accept";
+  a.answer();
+  await world.until("Ready again", () => world.condition("a", "Ready") === "True Granted");
+});
+
 test("runSharding: nothing is written and nothing sent once all is as it should be", async () => {
   await using world = new ShardingWorld();
   world.apply("a", ["x"]);

@@ -10,6 +10,7 @@ import type { LedgerStore } from "./ledger.ts";
 import type { NamespacePods } from "./namespace-pods.ts";
 import type { NamespaceConfigs } from "./pod-classes.ts";
 import { observePod } from "./pod-classes.ts";
+import { beforeItAnswers } from "./pod-facts.ts";
 import { type PodTracker, podKind } from "./pod-tracker.ts";
 import type { PodDeletion } from "./release.ts";
 import { isLabelable } from "./resource-patterns.ts";
@@ -119,9 +120,16 @@ export class NamespaceReconciler {
     else if (step.changed || duty.stored === undefined) {
       await ledgers.save({ namespace, name: duty.ledgerName }, step.ledger, signal);
     }
-    for (const pod of round.pods) this.#offer(pod, this.#snapshot(pod, step.ledger, round));
+    const standing = new Map(facts);
+    for (const { contentKey: answered, ...pod } of tracked) {
+      const snapshot = this.#snapshot(pod, step.ledger, round);
+      this.#offer(pod, snapshot);
+      const known = facts.get(pod.uid);
+      if (known !== undefined && contentKey(snapshot) !== answered)
+        standing.set(pod.uid, beforeItAnswers(known));
+    }
     await this.#deleteAll(step.deletions, namespace, signal);
-    const outcome = { ...round, ledger: step.ledger, facts };
+    const outcome = { ...round, ledger: step.ledger, facts: standing };
     return { outcome, lookAgainInMs: step.changed && !isOver ? 0 : lookAgain(step, outcome) };
   }
 

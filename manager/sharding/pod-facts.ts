@@ -60,3 +60,8 @@ export function goneInMs(
   if (facts?.absentSinceMs === undefined || holder.unbound === true) return undefined;
   return Math.max(0, facts.absentSinceMs + tokenLapseMs - nowMs);
 }
+
+/** Facts of a pod that was just offered another snapshot: what it said was about the one before. */
+export function beforeItAnswers(facts: PodFacts): PodFacts {
+  return { ...facts, acknowledged: false, nack: undefined, quietSinceMs: undefined };
+}
