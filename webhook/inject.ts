@@ -8,7 +8,7 @@ import { envMode } from "./modes/env.ts";
 import { iptablesMode } from "./modes/iptables.ts";
 import { kubeconfigMode } from "./modes/kubeconfig.ts";
 import type { Mode, ModeFactory } from "./modes/mode.ts";
-import { containersOf, isInit, isProxy, isTheirs } from "./our-containers.ts";
+import { containersOf, isProxy, isTheirs } from "./our-containers.ts";
 import type { Container, Pod, Volume } from "./pod.ts";
 import { proxyContainer } from "./proxy-container.ts";
 import { readProxyWishes } from "./proxy-wishes.ts";
@@ -52,7 +52,8 @@ export function inject(pod: Pod, request: InjectionRequest): Injection {
   const byName = request.byName && request.mode !== "iptables";
   const alsoListen = [...(mode.alsoListen ?? []), ...(byName ? [byNameAddress] : [])];
   const proxy = proxyContainer(request, { ...wishes, alsoListen }, present.find(isProxy));
-  const init = mode.init && { ...present.find(isInit), ...mode.init };
+  // Nothing of a container of that name stays: with a command or a mount of the user it would be theirs, and root.
+  const { init } = mode;
   const routed = routeContainers(withInjectedEnv(apps), request, mode);
   const withVolumes = withTrust(routed.pod, mode);
   const named = byName ? caughtByName(withVolumes.pod, wishes.upstream) : withVolumes.pod;

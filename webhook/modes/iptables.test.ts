@@ -107,12 +107,6 @@ test("mode iptables: the annotation proxy-by-name has nothing left to do", () =>
   assert.equal(pod.spec.securityContext, undefined);
 });
 
-test("mode iptables: what another webhook added to the init container stays", () => {
-  const { pod } = inject(podOf(), request);
-  initOf(pod).volumeMounts = [{ name: "theirs", mountPath: "/x" }];
-  assert.deepEqual(initOf(inject(pod, request).pod).volumeMounts, [{ name: "theirs", mountPath: "/x" }]);
-});
-
 const variable = (name: string, value: string) => ({
   containers: [{ name: "manager", env: [{ name, value }] }],
 });
@@ -161,4 +155,20 @@ test("mode iptables: the Service's own address in a variable, and Pod Security p
   for (const host of ["10.96.0.1", "fd00:10:96::1"]) {
     inject(podOf(variable("KUBERNETES_SERVICE_HOST", host)), { ...request, podSecurity: "privileged" });
   }
+});
+
+test("mode iptables: a container that calls itself ctrlmesh-init brings nothing of its own into the one that is root", () => {
+  const forged = {
+    name: "ctrlmesh-init",
+    image: "mine:1",
+    command: ["/mine/run"],
+    env: [{ name: "NODE_OPTIONS", value: "--require=/mine/run.js" }],
+    volumeMounts: [{ name: "mine", mountPath: "/mine" }],
+  };
+  const pod = podOf({ initContainers: [forged] });
+  const marked = {
+    ...pod,
+    metadata: { ...pod.metadata, annotations: { "ctrlmesh.kusionstack.io/injected": "{}" } },
+  };
+  assert.deepEqual(initOf(inject(marked, request).pod), initOf(inject(podOf(), request).pod));
 });
