@@ -75,7 +75,7 @@ function leftOutcome(name: string, note: string): Outcome {
 /** What is asked for by name runs if it can at all. */
 function reasonToLeaveOut(tier: Tier): string | undefined {
   const reason = tier.leftOut?.();
-  return reason?.includes(`npm test -- ${tier.name}`) === true && only.includes(tier.name)
+  return reason?.includes(`npm test -- "${tier.name}"`) === true && only.includes(tier.name)
     ? undefined
     : reason;
 }

@@ -30,10 +30,23 @@ const rooms = [
   "bench",
   "build",
 ];
-/** Flows that kill and wait for minutes: of no use to whoever only wants to know whether it works here. */
-const outages = ["manager-down", "manager-killed", "moves-and-kills", "proxy-kills", "old-snapshot"].map(
-  (name) => `e2e/flow/${name}.test.ts`,
-);
+/** Half a minute and more each: of no use to whoever only wants to know whether it works here. */
+const longFlows = [
+  "flow/commands",
+  "flow/config-life",
+  "flow/injection-modes",
+  "flow/leader-frozen",
+  "flow/manager-down",
+  "flow/manager-killed",
+  "flow/moves-and-kills",
+  "flow/new-kind-labels",
+  "flow/old-snapshot",
+  "flow/proxy-kills",
+  "flow/refused-proxy",
+  "flow/resumed-watch",
+  "flow/uninstall",
+  "peers/leaks",
+].map((name) => `e2e/${name}.test.ts`);
 /** Two files at a time also on two cores, where Node would take one: whole flows wait more than they compute. */
 const limits = ["--test-concurrency=2", "--test-timeout=300000"];
 
@@ -65,7 +78,7 @@ function withoutGo(): string | undefined {
 /** What takes minutes runs where the real parts stand, on CI, and when it is asked for by name. */
 function onlyWithRealParts(name: string): () => string | undefined {
   return () =>
-    onCi || missingBinaries().length === 0 ? undefined : `takes minutes; run: npm test -- ${name}`;
+    onCi || missingBinaries().length === 0 ? undefined : `takes minutes; run: npm test -- "${name}"`;
 }
 
 export const tiers: readonly Tier[] = [
@@ -82,11 +95,11 @@ export const tiers: readonly Tier[] = [
     name: "structure",
     argv: () => tests("e2e/{*,cluster/command-line,cluster/process-identity,soak/*}.test.ts"),
   },
-  { name: "integration", argv: () => tests("e2e/{flow,peers}/**/*.test.ts", outages) },
+  { name: "integration", argv: () => tests("e2e/{flow,peers}/**/*.test.ts", longFlows) },
   {
-    name: "outages",
-    argv: () => tests(`{${outages.join(",")}}`),
-    leftOut: onlyWithRealParts("outages"),
+    name: "long flows",
+    argv: () => tests(`{${longFlows.join(",")}}`),
+    leftOut: onlyWithRealParts("long flows"),
   },
   { name: "go", argv: () => ["node", "e2e/gate/go.ts"], leftOut: withoutGo },
   {
