@@ -49,6 +49,13 @@ const commands: Readonly<Record<string, RunBy>> = {
     file: "e2e/reality/control-plane.test.ts",
     test: "one that was started in the background is ended by stop",
   },
+  "node e2e/fuzz/http1/main.ts --inputs 1000000 --seed 20261121 -o json": {
+    script: "e2e/fuzz/http1/main.ts",
+  },
+  "CTRLMESH_LEAK_CONNECTIONS=100000 node --test e2e/peers/leaks.test.ts": {
+    file: "e2e/peers/leaks.test.ts",
+    test: "cut at every stage",
+  },
   "node e2e/soak/main.ts --minutes 10": { script: "e2e/soak/main.ts" },
   "node e2e/soak/main.ts --render RECORD.json": { file: "e2e/soak/render.test.ts", test: "puts figures" },
   "npm run generate": {
