@@ -27,6 +27,7 @@ import { reportOf } from "./report.ts";
 import { managerServerName, type ProxySettings, readProxySettings } from "./settings.ts";
 import { compileSnapshot } from "./snapshot.ts";
 import { SnapshotFile, type StoredSnapshot } from "./snapshot-file.ts";
+import type { WebhookRelay, WebhookRelayDeps } from "./webhook-relay/relay.ts";
 
 /** Beyond the time for running requests: closing files and sockets. */
 const closingMs = 3_000;
@@ -132,6 +133,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
     }),
   );
   stack.use(intake);
+  const relay = stack.use(await startRelay(settings, { shard: () => intake.shard, clock, log, random }));
   const client = new ControlClient({
     managerAddress: settings.managerAddress,
     serverName: managerServerName(settings.managerNamespace),
@@ -143,6 +145,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
     version,
     intake,
     certificate,
+    ...(relay === null ? {} : { onWebhookRoutes: (routes) => relay.take(routes) }),
     report: () =>
       reportOf({
         counters,
@@ -158,6 +161,7 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
   addReadyChecks(health, { dataPlane, certificate, intake, client, clock, signal });
   const metrics = createMetrics();
   registerProxyMetrics(metrics, { counters, client, intake, certificate });
+  relay?.registerMetrics(metrics);
   dataPlane.open();
   const admin = { host: settings.adminHost, port: settings.adminPort, health, metrics };
   stack.use(await AdminServer.listen(admin));
@@ -172,6 +176,16 @@ async function serve(settings: ProxySettings, log: Log, signal: AbortSignal): Pr
   // The control stream stays until the last request is over: a fence may still come.
   await dataPlane.drain(AbortSignal.timeout(settings.drainTimeout));
   log.info("drained");
+}
+
+/** Loaded only where an operator has a webhook: it is memory in every other pod. Null, which a stack takes: none. */
+async function startRelay(
+  { webhook }: ProxySettings,
+  deps: Pick<WebhookRelayDeps, "shard" | "clock" | "log" | "random">,
+): Promise<WebhookRelay | null> {
+  if (webhook === undefined) return null;
+  const { WebhookRelay: Relay } = await import("./webhook-relay/relay.ts");
+  return await Relay.start({ ...webhook, ...deps });
 }
 
 /** Damage on disk costs the time until the manager sends again, never the start. */

@@ -48,6 +48,22 @@ test("proxy settings: further addresses of the listener are addresses", async ()
   ]);
 });
 
+test("proxy settings: reviews are relayed only where the operator's webhook is named", async () => {
+  assert.equal((await settingsOf([], inCluster)).webhook, undefined);
+  const env = {
+    ...inCluster,
+    CTRLMESH_WEBHOOK_TARGET: "127.0.0.1:9443",
+    CTRLMESH_WEBHOOK_CERT_DIR: "/certs",
+  };
+  assert.deepEqual((await settingsOf([], env)).webhook, {
+    listen: { host: "10.0.0.7", port: 5445 },
+    peers: { host: "10.0.0.7", port: 5446 },
+    peerPort: 5446,
+    operator: { host: "127.0.0.1", port: 9443 },
+    certificateDirectory: "/certs",
+  });
+});
+
 const bad: readonly [title: string, argv: readonly string[], env: Record<string, string>, message: RegExp][] =
   [
     [
@@ -55,6 +71,12 @@ const bad: readonly [title: string, argv: readonly string[], env: Record<string,
       [],
       pod,
       /KUBERNETES_SERVICE_HOST, .*: the API server's address is not known; run inside a pod/,
+    ],
+    [
+      "a webhook without its certificate",
+      ["--webhook-target=127.0.0.1:9443"],
+      inCluster,
+      /--webhook-cert-dir, .*: the certificate of the operator's webhook is not known/,
     ],
     [
       "a port that is none",

@@ -86,6 +86,25 @@ export const proxySettings = {
     description: "auto: the operator is offered HTTP/2 while the API server speaks it; off: HTTP/1.1 only",
     default: "auto",
   }),
+  webhookTarget: optionalAddress({
+    description: "the operator's admission webhook in this pod; turns its sharding on",
+  }),
+  webhookCertDir: optionalText(
+    { description: "directory with tls.crt and tls.key of the operator's webhook" },
+    "DIRECTORY",
+  ),
+  webhookListenHost: optionalText(
+    { description: "address of the listeners for reviews; default: the pod's address" },
+    "ADDRESS",
+  ),
+  webhookPort: port({
+    description: "port that takes reviews from the API server; the webhook's Service leads here",
+    default: ports.proxyWebhook,
+  }),
+  webhookPeerPort: port({
+    description: "port that takes reviews from other pods of the group; the same in all of them",
+    default: ports.proxyWebhookPeer,
+  }),
   drainTimeout: duration({
     description: "time that running requests get at the end; must fit into the pod's grace period",
     minMs: 0,
@@ -104,12 +123,25 @@ export const proxySettings = {
 } as const;
 
 /** The settings with what follows from others filled in. */
-export interface ProxySettings extends Omit<Settings<typeof proxySettings>, "alsoListen"> {
+export interface ProxySettings extends Omit<Settings<typeof proxySettings>, "alsoListen" | WebhookSetting> {
   readonly alsoListen: readonly HostAndPort[];
   readonly adminHost: string;
   readonly managerAddress: HostAndPort;
   readonly upstream: HostAndPort;
+  /** Undefined: the operator has no webhook that is sharded. */
+  readonly webhook: WebhookSettings | undefined;
 }
+
+/** Where reviews come in, from whom, and who answers them in this pod. */
+export interface WebhookSettings {
+  readonly listen: HostAndPort;
+  readonly peers: HostAndPort;
+  readonly peerPort: number;
+  readonly operator: HostAndPort;
+  readonly certificateDirectory: string;
+}
+
+type WebhookSetting = Extract<keyof typeof proxySettings, `webhook${string}`>;
 
 /**
  * Settings of this process, or the text of `--help`.
@@ -139,6 +171,7 @@ export async function readProxySettings(
         port: ports.managerControl,
       },
       upstream: settings.upstream ?? upstreamOf(env),
+      webhook: webhookOf(settings),
     },
   };
 }
@@ -156,6 +189,27 @@ function listenAddress(given: string): HostAndPort {
     where: "--also-listen, CTRLMESH_ALSO_LISTEN",
     hint: "give HOST:PORT with a port from 1 to 65535, IPv6 in brackets",
   });
+}
+
+function webhookOf(
+  given: Pick<Settings<typeof proxySettings>, WebhookSetting | "podIp">,
+): WebhookSettings | undefined {
+  if (given.webhookTarget === undefined) return undefined;
+  if (given.webhookCertDir === undefined) {
+    throw new CtrlmeshError("INVALID_SETTING", {
+      what: "the certificate of the operator's webhook is not known",
+      where: "--webhook-cert-dir, CTRLMESH_WEBHOOK_CERT_DIR",
+      hint: "give it together with --webhook-target",
+    });
+  }
+  const host = given.webhookListenHost ?? given.podIp;
+  return {
+    listen: { host, port: given.webhookPort },
+    peers: { host, port: given.webhookPeerPort },
+    peerPort: given.webhookPeerPort,
+    operator: given.webhookTarget,
+    certificateDirectory: given.webhookCertDir,
+  };
 }
 
 function upstreamOf(env: Environment): HostAndPort {

@@ -5,6 +5,7 @@ import {
   ManagerMessageSchema,
   ProxyMessageSchema,
   type ReportSchema,
+  type WebhookRoutes,
 } from "#api/gen/ctrlmesh/v1/control_pb";
 import type { Clock } from "#runtime/clock";
 import type { Log } from "#runtime/log";
@@ -22,6 +23,8 @@ export interface ControlSessionDeps {
   readonly version: string;
   readonly intake: SnapshotIntake;
   readonly certificate: ServingCertificate;
+  /** Takes who answers admission reviews; absent: the manager is not asked for it. */
+  readonly onWebhookRoutes?: (routes: WebhookRoutes) => void;
   /** What the data plane counts now. */
   readonly report: () => Report;
   readonly clock: Clock;
@@ -96,9 +99,10 @@ export class ControlSession {
   }
 
   #sayHello(): void {
-    const { intake, version } = this.#deps;
+    const { intake, version, onWebhookRoutes } = this.#deps;
     const hello = {
       proxyVersion: version,
+      webhookRoutes: onWebhookRoutes !== undefined,
       shard: intake.shard,
       highestTerm: intake.highestTerm,
       ...(intake.inForce === undefined ? {} : { inForce: intake.inForce.id }),
@@ -130,6 +134,9 @@ export class ControlSession {
         return;
       case "certificate":
         void this.#acceptCertificate(received.value);
+        return;
+      case "webhookRoutes":
+        this.#deps.onWebhookRoutes?.(received.value);
         return;
       default:
         // A later manager may say more; nothing that decides about requests comes outside a snapshot.
