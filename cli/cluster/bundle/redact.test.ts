@@ -14,6 +14,11 @@ test("redactText: tokens, keys and passwords go, in every form that logs have th
     ["--db-password=hunter22 --user=me", "hunter22"],
     ["postgres://me:hunter22@db:5432/x", "hunter22"],
     ["api_key: hunter22", "hunter22"],
+    ['{"message":"sent {\\"password\\":\\"hunter22\\"}"}', "hunter22"],
+    ['{"password":"two hunter22","user":"me"}', "hunter22"],
+    ["secretKey=hunter22", "hunter22"],
+    ['token="hunter22 and no more', "hunter22"],
+    [String.raw`{"password":"a\"hunter22"}`, "hunter22"],
     [privateKeyPem, privateKeyPem.split("\n")[1] ?? ""],
     [
       `key: ${Buffer.from(privateKeyPem).toString("base64")}`,
@@ -31,6 +36,8 @@ test("redactText: tokens, keys and passwords go, in every form that logs have th
   assert.equal(redactText(encoded), encoded, "a certificate is public");
   const line = '{"level":"info","message":"proxy connected","pod":"operator-0","shard":"left","revision":7}';
   assert.equal(redactText(line), line);
+  const empty = '{"token":"","user":"me"}';
+  assert.equal(redactText(empty), empty);
 });
 
 test("redactObject: variables, arguments, data and foreign annotations lose their values", async () => {

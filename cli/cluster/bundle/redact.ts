@@ -5,6 +5,9 @@ import { isRecord } from "#kube/client/api-error";
 /** In the place of what was taken out. */
 export const redacted = "[redacted]";
 
+const secretName =
+  "(?:pass(?:word|wd|phrase)?|secret(?:[-_]?key)?|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)";
+
 /** What secrets look like wherever they stand: the value goes, what is around it stays. */
 const patterns: readonly (readonly [RegExp, string])[] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)/g, redacted],
@@ -14,8 +17,19 @@ const patterns: readonly (readonly [RegExp, string])[] = [
   [/eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?/g, redacted],
   [/\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}/gi, `$1 ${redacted}`],
   [/(:\/\/[^\s/:@]*):[^\s/@]+@/g, `$1:${redacted}@`],
+  // In quotes up to the last of them, which are escaped in JSON within JSON.
   [
-    /((?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)["']?[ \t]*[=:][ \t]*["']?)(?!\[redacted\])[^\s"',;&]+/gi,
+    new RegExp(
+      `(${secretName}(?:\\\\*["'])?[ \\t]*[=:][ \\t]*(\\\\*["']))(?!\\2|\\[redacted\\])(?:\\\\.|[^\\\\\\n])+?(\\2|$)`,
+      "gim",
+    ),
+    `$1${redacted}$3`,
+  ],
+  [
+    new RegExp(
+      `(${secretName}(?:\\\\*["'])?[ \\t]*[=:][ \\t]*)(?!\\\\*["']|\\[redacted\\])[^\\s"',;&]+`,
+      "gi",
+    ),
     `$1${redacted}`,
   ],
 ];
