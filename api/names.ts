@@ -123,6 +123,12 @@ export const environment = {
   kubeconfig: "KUBECONFIG",
 } as const;
 
+/** Settings of the proxy that injection makes from `spec.webhook`; their presence says that the pod relays reviews. */
+export const relayEnvironment = {
+  target: "CTRLMESH_WEBHOOK_TARGET",
+  certDir: "CTRLMESH_WEBHOOK_CERT_DIR",
+} as const;
+
 /** User agent and field manager of the manager's own requests. */
 export const managerUserAgent = "ctrlmesh-manager";
 export const fieldManager = "ctrlmesh-manager";

@@ -1,3 +1,4 @@
+import { hkdfSync } from "node:crypto";
 import { toCtrlmeshError } from "#api/errors";
 import type { KubeClient } from "#kube/client/client";
 import type { Clock } from "#runtime/clock";
@@ -108,6 +109,15 @@ export class Certificates implements AsyncDisposable {
       now: new Date(this.#deps.clock.now()),
     });
     return { certificateChainPem: certificatePem, notAfter };
+  }
+
+  /**
+   * Secret with which the pods of a group know each other when they forward admission reviews: 32 bytes, HKDF-SHA256
+   * (RFC 5869) of the mesh CA's key, so that every leader says the same and nothing more has to be stored.
+   */
+  relayKey(namespace: string, ledger: string): Uint8Array {
+    const purpose = `ctrlmesh webhook relay ${namespace}/${ledger}`;
+    return new Uint8Array(hkdfSync("sha256", this.#held.mesh.authority.privateKeyPem, "", purpose, 32));
   }
 
   /** Called after any of the certificates changed. */

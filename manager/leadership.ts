@@ -99,6 +99,7 @@ export async function lead(context: LeadershipDeps): Promise<void> {
       events,
       labels: replica.stamp.shardLabels,
       hash: replica.stamp.hash,
+      relayKey: (namespace, ledger) => certificates.relayKey(namespace, ledger),
       exemptNamespaces: replica.stamp.exemptNamespaces,
       term: leadership,
       unowned: context.metrics.unownedAtoms,

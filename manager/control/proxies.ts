@@ -7,6 +7,7 @@ import {
   type Snapshot,
   SnapshotIdSchema,
   SnapshotSchema,
+  type WebhookRoutes,
 } from "#api/gen/ctrlmesh/v1/control_pb";
 import type { Clock } from "#runtime/clock";
 import type { PodIdentity } from "./authenticate.ts";
@@ -72,6 +73,9 @@ interface Entry {
   refused: SnapshotRefusal | undefined;
   report: Report | undefined;
   quietSinceMs: number | undefined;
+  readonly wantsWebhookRoutes: boolean;
+  /** Of the routes that went out last on this stream. */
+  webhookRoutesKey: string | undefined;
 }
 
 /**
@@ -142,6 +146,18 @@ export class Proxies {
     return true;
   }
 
+  /**
+   * Gives a proxy that asked for them the routes of admission reviews, unless the same went out last on its stream.
+   * Returns whether they were sent. Nothing waits for them.
+   */
+  offerWebhookRoutes(podUid: string, routes: WebhookRoutes, contentKey: string): boolean {
+    const entry = this.#entries.get(podUid);
+    if (entry?.wantsWebhookRoutes !== true || entry.webhookRoutesKey === contentKey) return false;
+    entry.webhookRoutesKey = contentKey;
+    entry.outbox.push(create(ManagerMessageSchema, { message: { case: "webhookRoutes", value: routes } }));
+    return true;
+  }
+
   /** Ends the stream of a pod with an error that its proxy logs. */
   refuse(podUid: string, error: CtrlmeshError): void {
     this.#end(this.#entries.get(podUid), error);
@@ -166,6 +182,8 @@ export class Proxies {
       refused: undefined,
       report: undefined,
       quietSinceMs: undefined,
+      wantsWebhookRoutes: hello.webhookRoutes,
+      webhookRoutesKey: undefined,
     });
     previous?.close(
       new CtrlmeshError("CONTROL_STREAM_FAILED", { what: "a newer stream of this pod took its place" }),

@@ -26,6 +26,7 @@ import { patternOf } from "./shard-limits.ts";
 import type { ShardingDeps } from "./sharding-deps.ts";
 import { owes, StatusWriter, unreachableAfterMs } from "./status-writer.ts";
 import { UnownedAtoms } from "./unowned.ts";
+import { offerWebhookRoutes } from "./webhook-routes.ts";
 
 export interface NamespaceReconcilerDeps extends ShardingDeps {
   readonly ledgers: LedgerStore;
@@ -128,6 +129,7 @@ export class NamespaceReconciler {
       if (known !== undefined && contentKey(snapshot) !== answered)
         standing.set(pod.uid, beforeItAnswers(known));
     }
+    offerWebhookRoutes({ ...round, ledger: step.ledger }, namespace, this.#deps);
     await this.#deleteAll(step.deletions, namespace, signal);
     const outcome = { ...round, ledger: step.ledger, facts: standing };
     return { outcome, lookAgainInMs: step.changed && !isOver ? 0 : lookAgain(step, outcome) };

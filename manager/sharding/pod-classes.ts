@@ -1,5 +1,6 @@
+import { isIP } from "node:net";
 import type { KubernetesObject } from "#api/meta";
-import { containers, labels, proxyPaths } from "#api/names";
+import { containers, labels, proxyPaths, relayEnvironment } from "#api/names";
 import type { ShardingConfig } from "#api/sharding-config";
 import { isRecord } from "#kube/client/api-error";
 import { selects } from "#webhook/opt-in";
@@ -14,6 +15,8 @@ export interface ObservedPod {
   /** ShardingConfig that its injection named. */
   readonly shard: string;
   readonly ready: boolean;
+  /** Where its proxy takes admission reviews from other pods; undefined when it relays none. */
+  readonly relayAddress: string | undefined;
   readonly terminating: boolean;
   /** Succeeded or Failed: no container runs or can start again. */
   readonly ended: boolean;
@@ -38,11 +41,21 @@ export function observePod({ metadata = {}, spec, status }: KubernetesObject): O
     isInjected: running.some(({ name }) => name === containers.proxy),
     shard: podLabels[labels.shardingConfigInjected] ?? "",
     ready: records(podStatus.conditions).some(({ type, status: is }) => type === "Ready" && is === "True"),
+    relayAddress: relayAddressOf(running, podStatus),
     terminating,
     ended,
     terminated: (terminating || ended) && allTerminated(podStatus, running.length),
     unbound: running.some((container) => mountsTokenSecret(container, podSpec)),
   };
+}
+
+function relayAddressOf(
+  running: readonly Record<string, unknown>[],
+  { podIP }: Record<string, unknown>,
+): string | undefined {
+  const proxy = running.find(({ name }) => name === containers.proxy);
+  const relays = records(proxy?.env).some(({ name }) => name === relayEnvironment.target);
+  return relays && typeof podIP === "string" && isIP(podIP) !== 0 ? podIP : undefined;
 }
 
 function allTerminated(status: Record<string, unknown>, count: number): boolean {

@@ -20,6 +20,8 @@ export interface ShardingDeps extends ReflectorDeps {
   readonly events: Pick<EventRecorder, "record">;
   readonly labels: ShardLabels;
   readonly hash: HashName;
+  /** Secret of a group, 32 bytes, the same for every leader. */
+  readonly relayKey: (namespace: string, ledger: string) => Uint8Array;
   readonly exemptNamespaces: readonly string[];
   readonly term: Pick<LeadershipTerm, "current" | "raise">;
   /** Told after each round how many atoms nobody owns. */

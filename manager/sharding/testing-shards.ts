@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
-import { Grant, HelloSchema, ReportSchema, type Snapshot } from "#api/gen/ctrlmesh/v1/control_pb";
+import {
+  Grant,
+  HelloSchema,
+  ReportSchema,
+  type Snapshot,
+  type WebhookRoutes,
+} from "#api/gen/ctrlmesh/v1/control_pb";
 import type { KubernetesObject } from "#api/meta";
-import { containers, defaultShardLabels, labels } from "#api/names";
+import { containers, defaultShardLabels, labels, relayEnvironment } from "#api/names";
 import { parseShardingConfig, type ShardingConfigStatus } from "#api/sharding-config";
 import type { Informer } from "#kube/client/client";
 import type { Happening } from "#kube/client/events";
@@ -83,6 +89,7 @@ export class ShardingWorld implements AsyncDisposable {
         events: { record: (_, happening) => void this.events.push(happening) },
         labels: defaultShardLabels,
         hash: "murmur3",
+        relayKey: () => new Uint8Array(32).fill(7),
         exemptNamespaces: ["kube-system"],
         term: {
           get current() {
@@ -139,21 +146,29 @@ export class ShardingWorld implements AsyncDisposable {
   startPod(
     name: string,
     shard: string,
-    changes: { injected?: boolean; labels?: Record<string, string> } = {},
+    changes: { injected?: boolean; labels?: Record<string, string>; relays?: boolean } = {},
   ): PodIdentity {
-    const { injected = true, labels: more = {} } = changes;
-    const container = { name: injected ? containers.proxy : "operator" };
+    const { injected = true, labels: more = {}, relays = false } = changes;
+    const env = relays ? [{ name: relayEnvironment.target, value: "127.0.0.1:9443" }] : [];
+    const container = { name: injected ? containers.proxy : "operator", env };
     const podLabels = injected ? { [labels.shardingConfigInjected]: shard, [labels.watching]: "true" } : {};
     const { metadata } = this.api.put("pods", {
       metadata: { name, namespace, labels: { app: shard, ...podLabels, ...more } },
       spec: { containers: [container] },
       status: {
         phase: "Running",
+        podIP: "10.0.0.1",
         conditions: [{ type: "Ready", status: "True" }],
         containerStatuses: [{ name: container.name, state: { running: {} } }],
       },
     });
     return { namespace, name, uid: metadata?.uid ?? "", podIp: "10.0.0.1", shard };
+  }
+
+  setReady(pod: string, ready: boolean): void {
+    const object = this.api.peek("pods", pod, namespace);
+    const conditions = [{ type: "Ready", status: ready ? "True" : "False" }];
+    this.api.put("pods", { ...object, status: { ...(object?.status as object), conditions } });
   }
 
   status(name: string): ShardingConfigStatus {
@@ -195,16 +210,22 @@ export interface Leader {
 /** The stream of one proxy: keeps what it gets, and answers while `answers` is set. */
 export class ProxyStream {
   readonly received: Snapshot[] = [];
+  /** As they came. */
+  readonly webhookRoutes: WebhookRoutes[] = [];
   readonly pod: PodIdentity;
   answers: "accept" | "refuse" | "nothing" = "accept";
   readonly #outbox = new Outbox();
   readonly #leader: Leader;
 
-  constructor(pod: PodIdentity, leader: Leader, highestTerm = 0n) {
+  constructor(pod: PodIdentity, leader: Leader, highestTerm = 0n, webhookRoutes = false) {
     this.pod = pod;
     this.#leader = leader;
     void this.#read();
-    leader.proxies.opened(pod, create(HelloSchema, { proxyVersion: "1", highestTerm }), this.#outbox);
+    leader.proxies.opened(
+      pod,
+      create(HelloSchema, { proxyVersion: "1", highestTerm, webhookRoutes }),
+      this.#outbox,
+    );
   }
 
   close(): void {
@@ -231,6 +252,7 @@ export class ProxyStream {
 
   async #read(): Promise<void> {
     for await (const { message } of this.#outbox.drain()) {
+      if (message.case === "webhookRoutes") this.webhookRoutes.push(message.value);
       if (message.case !== "snapshot") continue;
       this.received.push(message.value);
       this.answer();
