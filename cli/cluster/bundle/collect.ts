@@ -1,9 +1,10 @@
 import { stringify } from "yaml";
 import { toCtrlmeshError } from "#api/errors";
 import type { KubernetesObject } from "#api/meta";
-import { containers, group, labels } from "#api/names";
+import { containers, group, labels, wellKnown } from "#api/names";
 import { ports } from "#api/ports";
 import { version } from "#api/version";
+import { isApiError } from "#kube/client/api-error";
 import type { ResourceKind } from "#kube/client/client";
 import { listAll } from "#kube/client/list-all";
 import { memberOf, recordsOf, textOf } from "../check/read.ts";
@@ -66,26 +67,33 @@ export async function collect(
 ): Promise<readonly ArchiveFile[]> {
   const bundle = new Bundle(session);
   const { client, signal, progress } = session;
-  const settings = await readMeshSettings(client, session);
+  const settings = await bundle.read("settings.json", () => readMeshSettings(client, session), undefined);
+  const managerNamespace = settings?.namespace ?? wellKnown.defaultManagerNamespace;
   await bundle.add("version.json", async () => {
     const server = await client.raw("GET", "/version", undefined, { signal });
-    return JSON.stringify({ ctrlmesh: version, manager: settings.version, server }, null, 2);
+    return JSON.stringify({ ctrlmesh: version, manager: settings?.version, server }, null, 2);
   });
-  await bundle.add("settings.json", async () => JSON.stringify(settings, null, 2));
+  if (settings !== undefined)
+    await bundle.add("settings.json", async () => JSON.stringify(settings, null, 2));
   await bundle.add("status.json", async () =>
     JSON.stringify((await readMeshStatus(client, options.namespace, session)).status, null, 2),
   );
   await progress.step("objects", async () => {
     for (const kind of clusterWide) await bundle.addObjects(`objects/${kind.resource}.yaml`, kind, undefined);
   });
-  const injected = await podsOf(session, undefined, labels.shardingConfigInjected);
-  const wanted = injected.filter(
-    ({ metadata }) => options.namespace === undefined || metadata?.namespace === options.namespace,
+  const injected = await bundle.read(
+    "pods with a proxy",
+    () => podsOf(session, options.namespace, labels.shardingConfigInjected),
+    [],
   );
-  const managers = await podsOf(session, settings.namespace, managerPodSelector);
+  const managers = await bundle.read(
+    "pods of the manager",
+    () => podsOf(session, managerNamespace, managerPodSelector),
+    [],
+  );
   const namespaces = new Set([
-    settings.namespace,
-    ...wanted.map(({ metadata }) => metadata?.namespace ?? ""),
+    managerNamespace,
+    ...injected.map(({ metadata }) => metadata?.namespace ?? ""),
   ]);
   await progress.step("namespaces", async () => {
     for (const namespace of namespaces) {
@@ -96,7 +104,7 @@ export async function collect(
   });
   for (const [pods, port, container] of [
     [managers, ports.managerHttp, undefined],
-    [wanted, ports.proxyAdmin, containers.proxy],
+    [injected, ports.proxyAdmin, containers.proxy],
   ] as const) {
     await progress.step(`${pods.length} pods: logs and metrics`, async () => {
       for (const pod of pods) await bundle.addPod(pod, port, container, options.sinceSeconds);
@@ -136,12 +144,21 @@ class Bundle {
   }
 
   async add(path: string, content: () => Promise<string>): Promise<void> {
+    const text = await this.read(path, content, undefined);
+    if (text !== undefined) this.#files.push({ path, content: redactText(text) });
+  }
+
+  /** What others rest on, or what they do with instead. */
+  async read<T, U>(what: string, ask: () => Promise<T>, otherwise: U): Promise<T | U> {
     try {
-      this.#files.push({ path, content: redactText(await content()) });
+      return await ask();
     } catch (thrown) {
       this.#session.signal.throwIfAborted();
+      // Nothing is to be had from a server that does not answer the first question.
+      if (this.#files.length === 0 && isApiError(thrown, "API_UNREACHABLE")) throw thrown;
       const { code, message } = toCtrlmeshError(thrown);
-      this.#errors.push(`${path}: ${code}: ${message}\n`);
+      this.#errors.push(`${what}: ${code}: ${message}\n`);
+      return otherwise;
     }
   }
 
