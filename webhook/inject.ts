@@ -13,6 +13,7 @@ import type { Container, Pod, Volume } from "./pod.ts";
 import { proxyContainer } from "./proxy-container.ts";
 import { readProxyWishes } from "./proxy-wishes.ts";
 import { refuseImpossible } from "./refuse-pod.ts";
+import { reviewRelay } from "./review-relay.ts";
 import {
   apiAccessMount,
   apiAccessVolume,
@@ -51,7 +52,8 @@ export function inject(pod: Pod, request: InjectionRequest): Injection {
   // In mode iptables the name's address is caught, whoever looks it up.
   const byName = request.byName && request.mode !== "iptables";
   const alsoListen = [...(mode.alsoListen ?? []), ...(byName ? [byNameAddress] : [])];
-  const proxy = proxyContainer(request, { ...wishes, alsoListen }, present.find(isProxy));
+  const relay = reviewRelay(apps, request);
+  const proxy = proxyContainer(request, { ...wishes, relay, alsoListen }, present.find(isProxy));
   // Nothing of a container of that name stays: with a command or a mount of the user it would be theirs, and root.
   const { init } = mode;
   const routed = routeContainers(withInjectedEnv(apps), request, mode);

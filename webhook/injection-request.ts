@@ -52,6 +52,8 @@ export interface InjectionRequest {
   readonly byName: boolean;
   /** Addresses of the Service `kubernetes`; only mode iptables needs them. */
   readonly apiServer: readonly HostAndPort[];
+  /** The operator's own admission webhook, as the ShardingConfig names it. */
+  readonly webhook?: { readonly certDir: string; readonly port: number };
   /** Level that Pod Security enforces in the namespace, if any. */
   readonly podSecurity: string | undefined;
   readonly settings: InjectionSettings;

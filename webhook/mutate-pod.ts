@@ -46,9 +46,11 @@ export async function mutatePod(
   if (answer.kind === "leave") return allow;
   if (answer.kind === "refuse") return refuse(new CtrlmeshError("INJECTION_REFUSED", answer));
   const { mode, byName } = chooseMode(pod, facts.annotations);
+  const { webhook } = answer.config.spec;
   const injected = inject(pod, {
     namespace: namespaceName,
     shard: answer.config.metadata.name,
+    ...(webhook === undefined ? {} : { webhook }),
     mode,
     byName,
     apiServer: mode === "iptables" ? await deps.apiServer.read(signal) : [],

@@ -4,6 +4,7 @@ import { type HostAndPort, printAddress } from "#runtime/setting-types";
 import type { InjectionRequest, Resources } from "./injection-request.ts";
 import { byMountPath, byName, entriesFirst } from "./keyed-list.ts";
 import type { Container, EnvVar } from "./pod.ts";
+import type { ReviewRelay } from "./review-relay.ts";
 import { proxyMounts } from "./volumes.ts";
 
 /** What annotations of the pod say about its proxy. */
@@ -12,6 +13,8 @@ export interface ProxyWishes {
   readonly env: readonly EnvVar[];
   /** API server that the operator's containers name; empty: the one of the cluster. */
   readonly upstream: readonly EnvVar[];
+  /** What it takes to stand before the operator's own webhook. */
+  readonly relay: ReviewRelay;
   /** Where the proxy listens besides 127.0.0.1:5443. */
   readonly alsoListen: readonly HostAndPort[];
 }
@@ -55,6 +58,7 @@ export function proxyContainer(
       ? []
       : [{ name: "CTRLMESH_ALSO_LISTEN", value: wishes.alsoListen.map(printAddress).join(",") }]),
     ...(settings.logLevel === undefined ? [] : [{ name: "CTRLMESH_LOG_LEVEL", value: settings.logLevel }]),
+    ...wishes.relay.env,
     ...wishes.upstream,
     ...Object.entries(settings.extraEnv)
       .filter(([name]) => !isReservedForProxy(name))
@@ -67,9 +71,16 @@ export function proxyContainer(
     imagePullPolicy: settings.imagePullPolicy,
     args: ["proxy"],
     env: entriesFirst([...entriesFirst(wishes.env, env, byName)].sort(fieldsFirst), present?.env, byName),
-    ports: [{ name: "ctrlmesh-admin", containerPort: ports.proxyAdmin, protocol: "TCP" }],
+    ports: [
+      { name: "ctrlmesh-admin", containerPort: ports.proxyAdmin, protocol: "TCP" },
+      ...wishes.relay.ports,
+    ],
     resources: wishes.resources ?? settings.resources,
-    volumeMounts: entriesFirst(proxyMounts(), present?.volumeMounts, byMountPath),
+    volumeMounts: entriesFirst(
+      [...proxyMounts(), ...wishes.relay.mounts],
+      present?.volumeMounts,
+      byMountPath,
+    ),
     ...gate(nativeSidecars),
     readinessProbe: { httpGet: ready, periodSeconds: 3, timeoutSeconds: 2 },
     securityContext,

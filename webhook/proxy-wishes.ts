@@ -16,7 +16,7 @@ export function readProxyWishes(
   pod: Pod,
   appContainers: readonly Container[],
   present: Container | undefined,
-): Omit<ProxyWishes, "alsoListen"> {
+): Omit<ProxyWishes, "alsoListen" | "relay"> {
   return {
     resources: readResources(pod),
     env: readEnvSync(pod, appContainers),

@@ -5,6 +5,7 @@ import { byNameAddress } from "./by-name.ts";
 import { type InjectionRequest, refusal } from "./injection-request.ts";
 import { containersOf, isTheirs } from "./our-containers.ts";
 import type { Pod } from "./pod.ts";
+import { relayPorts } from "./review-relay.ts";
 import { volumeNames } from "./volumes.ts";
 
 /**
@@ -54,11 +55,12 @@ function refuseTakenNames(pod: Pod): void {
 }
 
 /** Containers of a pod share its addresses: one of two that listen on the same port ends. */
-function refuseTakenPorts(pod: Pod, { byName }: InjectionRequest): void {
+function refuseTakenPorts(pod: Pod, { byName, webhook }: InjectionRequest): void {
   const taken: readonly number[] = [
     ports.proxyApiserver,
     ports.proxyAdmin,
     ...(byName ? [byNameAddress.port] : []),
+    ...(webhook === undefined ? [] : relayPorts),
   ];
   for (const { name, ports: declared = [] } of containersOf(pod).filter(isTheirs)) {
     const port = declared.find(
