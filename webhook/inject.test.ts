@@ -348,6 +348,18 @@ test("inject: annotations reach proxy and containers", () => {
   assert.ok(injected.spec.volumes?.some(({ name }) => name === "app-shared-logs"));
 });
 
+test("inject: a native sidecar shares the log path too, and none that is its own way to the API server", () => {
+  const { pod } = inject(withAnnotations({ [annotations.logPath]: "/var/log/app" }), request);
+  const mounts = find(pod, "ctrlmesh-proxy").volumeMounts ?? [];
+  assert.ok(mounts.some(({ name, mountPath }) => name === "app-shared-logs" && mountPath === "/var/log/app"));
+  const token = "/var/run/secrets/kubernetes.io/serviceaccount";
+  refused(
+    () => inject(withAnnotations({ [annotations.logPath]: token }), request),
+    /log-path/,
+    /mount different volumes there/,
+  );
+});
+
 test("inject: a volume that is already mounted at the log path is shared", () => {
   const pod = withAnnotations({ [annotations.logPath]: "/logs" });
   pod.spec.containers[0]?.volumeMounts?.push({ name: "certs", mountPath: "/logs" });
