@@ -12,6 +12,7 @@ import {
   ManagerMessageSchema,
   type Snapshot,
   SnapshotSchema,
+  type WebhookRoutes,
 } from "#api/gen/ctrlmesh/v1/control_pb";
 import { type Clock, systemClock } from "#runtime/clock";
 import { FakeClock } from "#runtime/fake-clock";
@@ -34,6 +35,7 @@ interface Given {
   readonly stateDirectory?: string;
   readonly files?: DurableFiles;
   readonly switchTo?: (next: CompiledSnapshot, signal: AbortSignal) => Promise<void>;
+  readonly onWebhookRoutes?: (routes: WebhookRoutes) => void;
 }
 
 /** A client with everything real but the data plane, which only notes what is in force. */
@@ -71,6 +73,7 @@ async function proxyOf(given: Given) {
     version: "0.1.0",
     intake,
     certificate,
+    ...(given.onWebhookRoutes === undefined ? {} : { onWebhookRoutes: given.onWebhookRoutes }),
     report: () => ({ requestsFiltered: filtered }),
     clock,
     random: given.random ?? (() => 0),
@@ -156,6 +159,29 @@ test("control client: says hello first, with the token; a snapshot is in force a
   assert.deepEqual([result.id?.term, result.id?.revision, result.accepted, result.code], [1n, 7n, true, ""]);
   assert.equal(proxy.switches.length, 1);
   assert.ok((await proxy.file.load()) !== undefined);
+});
+
+test("control client: webhook routes are asked for and handed on where an operator has a webhook", async () => {
+  await using manager = await FakeManager.listen();
+  const taken: WebhookRoutes[] = [];
+  await using proxy = await proxyOf({ manager, onWebhookRoutes: (routes) => void taken.push(routes) });
+  proxy.start();
+  const stream = await manager.nextStream();
+  assert.equal((await stream.next("hello")).webhookRoutes, true);
+  stream.send({ case: "webhookRoutes", value: { unshardedNamespaces: ["ops"] } });
+  await until("the routes", () => taken.length === 1);
+  assert.deepEqual(taken[0]?.unshardedNamespaces, ["ops"]);
+});
+
+test("control client: webhook routes that nobody asked for end nothing", async () => {
+  await using manager = await FakeManager.listen();
+  await using proxy = await proxyOf({ manager });
+  proxy.start();
+  const stream = await manager.nextStream();
+  assert.equal((await stream.next("hello")).webhookRoutes, false);
+  stream.send({ case: "webhookRoutes", value: { unshardedNamespaces: ["ops"] } });
+  stream.send({ case: "snapshot", value: snapshot(1n, 1n) });
+  assert.equal((await stream.next("snapshotResult")).accepted, true);
 });
 
 test("control client: a snapshot with an unknown field is nacked with the field, and the one before stays", async () => {

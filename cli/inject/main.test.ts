@@ -256,6 +256,30 @@ test("inject: two ShardingConfigs that select a pod are told", async () => {
   });
 });
 
+test("inject: the webhook of a ShardingConfig in the manifests is shown too", async () => {
+  const config = JSON.stringify({
+    apiVersion: "ctrlmesh.kusionstack.io/v1alpha1",
+    kind: "ShardingConfig",
+    metadata: { name: "a", namespace: "default" },
+    spec: {
+      selector: { matchLabels: { app: "x" } },
+      webhook: { certDir: "/certs", port: 9443 },
+      limits: [{ relateResources: [{ apiGroups: [""], resources: ["pods"] }] }],
+    },
+  });
+  const podText = (mountPath: string) =>
+    podWith(
+      { labels: { app: "x" } },
+      { containers: [{ name: "op", image: "op", volumeMounts: [{ name: "certs", mountPath }] }] },
+    );
+  const { out } = await injectText(`${config}\n---\n${podText("/certs")}`, "-o=json");
+  assert.match(out, /CTRLMESH_WEBHOOK_TARGET/);
+  await assert.rejects(injectText(`${config}\n---\n${podText("/other")}`), {
+    code: "INJECTION_REFUSED",
+    message: /spec\.webhook\.certDir: no volume is mounted at \/certs/,
+  });
+});
+
 test("inject: a file that is not there is told", async () => {
   await assert.rejects(injectFile(["-f", "/nowhere/op.yaml", "--shard=a"]), {
     code: "FILE_UNREADABLE",

@@ -149,9 +149,11 @@ function injected(
     const note = "left as it is: no ShardingConfig selects its pods, or a label says that they get no proxy";
     return { object: undefined, notes: [note] };
   }
+  const webhook = world.webhookOf(shard, namespace.name);
   const { pod, warnings } = inject(workload.pod, {
     namespace: namespace.name,
     shard,
+    ...(webhook === undefined ? {} : { webhook }),
     ...chooseMode(workload.pod, namespace.annotations),
     nativeSidecars: settings.nativeSidecars,
     apiServer,

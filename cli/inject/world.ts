@@ -67,6 +67,12 @@ export class World {
     return answer.kind === "inject" ? answer.config.metadata.name : undefined;
   }
 
+  /** The webhook that the shard's ShardingConfig names, if it is among the manifests. */
+  webhookOf(shard: string, namespace: string): ShardingConfig["spec"]["webhook"] {
+    return this.#configs.find(({ metadata }) => metadata.name === shard && metadata.namespace === namespace)
+      ?.spec.webhook;
+  }
+
   #withNamespace(object: Fields): Fields {
     return { ...object, metadata: { namespace: this.#wishes.namespace, ...fieldsOf(object.metadata) } };
   }
