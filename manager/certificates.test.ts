@@ -179,6 +179,18 @@ test("certificates: a proxy gets 7 days and fixed names, and its address only wh
   }
 });
 
+test("certificates: every replica says the same relay key for a group, and another for each other group", async () => {
+  const { deps } = bench();
+  await using one = await Certificates.open(deps, signal);
+  await using two = await Certificates.open(deps, signal);
+  const keyOf = (certificates: Certificates, namespace: string, ledger: string) =>
+    Buffer.from(certificates.relayKey(namespace, ledger)).toString("hex");
+  assert.equal(keyOf(one, "ops", "billing"), keyOf(two, "ops", "billing"));
+  assert.equal(keyOf(one, "ops", "billing").length, 64);
+  const keys = [keyOf(one, "ops", "billing"), keyOf(one, "ops", "other"), keyOf(one, "dev", "billing")];
+  assert.equal(new Set(keys).size, 3);
+});
+
 test("certificates: a public key that is none is refused", async () => {
   const { deps } = bench();
   await using certificates = await Certificates.open(deps, signal);

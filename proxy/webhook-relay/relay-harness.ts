@@ -8,7 +8,7 @@ import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { create } from "@bufbuild/protobuf";
 import { HashFunction, type WebhookRoutes, WebhookRoutesSchema } from "#api/gen/ctrlmesh/v1/control_pb";
 import { type Clock, systemClock } from "#runtime/clock";
-import { silentLog } from "#runtime/log";
+import { type Log, silentLog } from "#runtime/log";
 import { type Authority, createAuthority, issueCertificate } from "#runtime/x509";
 import { WebhookRelay } from "./relay.ts";
 
@@ -65,6 +65,7 @@ export class RelayedPod implements AsyncDisposable {
       readonly peerPort?: number;
       readonly clock?: Clock;
       readonly operator?: Operator;
+      readonly log?: Log;
       readonly withoutCertificate?: boolean;
       readonly random?: () => number;
     },
@@ -96,7 +97,7 @@ export class RelayedPod implements AsyncDisposable {
       certificateDirectory: directory,
       shard: () => shard,
       clock,
-      log: silentLog,
+      log: options.log ?? silentLog,
       random: options.random ?? (() => 0),
     });
     stack.use(relay);

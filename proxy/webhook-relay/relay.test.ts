@@ -3,6 +3,7 @@ import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { test } from "node:test";
 import { FakeClock } from "#runtime/fake-clock";
+import { type Log, type LogFields, silentLog } from "#runtime/log";
 import { readIntervalMs } from "./operator-certificate.ts";
 import {
   answersWith,
@@ -221,11 +222,16 @@ test("relay: the operator's certificate is served, waited for, and followed when
 
 test("relay: a certificate and a key that don't belong together change nothing", async () => {
   const clock = new FakeClock();
-  await using pod = await RelayedPod.start("stable", { shard: "stable", host: hosts.stable, clock });
+  const told = Promise.withResolvers<string>();
+  const warn = (_message: string, fields?: LogFields) =>
+    told.resolve(fields?.error instanceof Error ? fields.error.message : "");
+  const log: Log = { ...silentLog, warn };
+  await using pod = await RelayedPod.start("stable", { shard: "stable", host: hosts.stable, clock, log });
   const target = { host: hosts.stable, port: pod.relay.port };
   const { fingerprint } = await send(target, teamA);
   const [{ cert }, { key }] = [await webhookKeyPair(), await webhookKeyPair()];
   await putKeyPair(pod.directory, { cert, key });
   await clock.advance(readIntervalMs);
+  assert.match(await told.promise, /tls\.key is not the key of tls\.crt/);
   assert.equal((await send(target, teamA)).fingerprint, fingerprint);
 });

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
 
 /**
  * The API server takes objects of 3 MiB, and a review of an update carries two of them, each with what JSON in a
@@ -25,7 +25,7 @@ export class ReviewBodies {
    *
    * @throws when the client goes away
    */
-  async read(request: IncomingMessage): Promise<{ readonly body: HeldBody } & Disposable> {
+  async read(request: Readable): Promise<{ readonly body: HeldBody } & Disposable> {
     const chunks: Buffer[] = [];
     let length = 0;
     const release = (): void => {
