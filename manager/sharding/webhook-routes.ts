@@ -8,6 +8,7 @@ export function offerWebhookRoutes(
   namespace: string,
   { proxies, exemptNamespaces, relayKey }: Pick<ShardingDeps, "proxies" | "exemptNamespaces" | "relayKey">,
 ): void {
+  if (!pods.some(({ observed }) => observed?.relayAddress !== undefined)) return;
   const configs = duty.group?.configs ?? [];
   const routes = compileWebhookRoutes(ledger, {
     shards: configs.filter(({ spec }) => spec.webhook !== undefined).map(({ metadata }) => metadata.name),
