@@ -12,8 +12,8 @@ export interface Ask {
   /** Path and query. */
   readonly url: string;
   readonly headers: IncomingHttpHeaders;
-  /** Whole, so that it can be sent again; or the request itself, which goes on as it comes. */
-  readonly body: Buffer | IncomingMessage;
+  /** Whole, so that it can be sent again. */
+  readonly body: Buffer;
 }
 
 export interface Target extends HostAndPort {
@@ -36,19 +36,33 @@ const hopByHop = new Set([
   "expect",
 ]);
 
+interface AskDeps {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
 /**
- * Sends a request and resolves with the head of the answer, its body unread.
+ * Sends a request and resolves with the head of the answer, its body unread. A kept connection that the other side
+ * closed meanwhile says nothing about it: the request is sent again, on a new one at the latest.
  *
  * @throws UPSTREAM_UNREACHABLE with the cause; the signal's reason when it aborts first
  */
-export async function ask(
+export async function ask(question: Ask, target: Target, deps: AskDeps): Promise<IncomingMessage> {
+  for (;;) {
+    const answer = await askOnce(question, target, deps);
+    if (answer !== "stale") return answer;
+  }
+}
+
+async function askOnce(
   { method, url, headers, body }: Ask,
   { host, port, agent }: Target,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
-): Promise<IncomingMessage> {
+  { clock, signal }: AskDeps,
+): Promise<IncomingMessage | "stale"> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
   const fields = endToEnd(headers);
+  const hasBody = method !== "GET" && method !== "HEAD";
   const outgoing = httpsRequest({
     host,
     port,
@@ -56,7 +70,7 @@ export async function ask(
     method,
     path: url,
     signal,
-    headers: Buffer.isBuffer(body) ? { ...fields, "content-length": body.length } : fields,
+    headers: hasBody ? { ...fields, "content-length": body.length } : fields,
   });
   let timer: Disposable | undefined;
   outgoing.once("socket", (socket: TLSSocket) => {
@@ -69,13 +83,12 @@ export async function ask(
     const what = `no answer: ${cause.message}`;
     reject(new CtrlmeshError("UPSTREAM_UNREACHABLE", { what, where: `${host}:${port}`, cause }));
   });
-  if (Buffer.isBuffer(body)) outgoing.end(body);
-  // The answer may come before the end of the body; then the rest is of no interest.
-  else pipeline(body, outgoing).catch(() => {});
+  outgoing.end(hasBody ? body : undefined);
   try {
     return await promise;
   } catch (error) {
     signal.throwIfAborted();
+    if (outgoing.reusedSocket) return "stale";
     throw error;
   } finally {
     timer?.[Symbol.dispose]();

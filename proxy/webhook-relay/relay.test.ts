@@ -118,6 +118,28 @@ test("relay: a pod that is gone costs one attempt, and without any the answer is
   assert.equal(stable.seen.length, 0);
 });
 
+test("relay: a kept connection that is closed meanwhile costs no review", async () => {
+  await using stack = new AsyncDisposableStack();
+  const used = new WeakSet<object>();
+  let closed = 0;
+  // As a server whose idle time is over: takes one request of each connection.
+  const { canary, stable, entry } = await twoPods(stack, (request, response) => {
+    const { socket } = response;
+    assert.ok(socket !== null);
+    if (used.has(socket)) {
+      closed += 1;
+      socket.destroy();
+      return;
+    }
+    used.add(socket);
+    answersWith("canary")(request, response);
+  });
+  for (let review = 0; review < 5; review++) assert.equal((await send(entry, teamA)).status, 200);
+  assert.ok(closed > 0, "connections are kept");
+  assert.equal(stable.relay.counters.failedAttempts, 0);
+  assert.equal(canary.relay.counters.received, 5);
+});
+
 test("relay: a pod whose operator does not answer counts as gone", async () => {
   await using stack = new AsyncDisposableStack();
   const { stable, entry } = await twoPods(stack, (_request, response) => response.destroy());

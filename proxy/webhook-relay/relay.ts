@@ -12,7 +12,7 @@ import { Listener } from "./listener.ts";
 import { OperatorCertificate } from "./operator-certificate.ts";
 import { peerAgent, peerServerOptions } from "./peer-tls.ts";
 import { ReviewBodies } from "./review-bodies.ts";
-import { subjectOf } from "./review-subject.ts";
+import { noReview, subjectOf } from "./review-subject.ts";
 import { reviewTimeoutMs } from "./review-timeout.ts";
 import { type CompiledRoutes, compileRoutes, destinationOf, type RoutedShard } from "./routes.ts";
 
@@ -137,17 +137,14 @@ export class WebhookRelay implements AsyncDisposable {
     const signal = this.#limit(request, response);
     const head = headOf(request);
     try {
-      if (request.method !== "POST") {
-        await this.#askOperator({ ...head, body: request }, "other", response, signal);
-        return;
-      }
       using held = await this.#bodies.read(request);
       if (held.body.kind !== "read") {
         this.#refuse(response, held.body.kind);
         return;
       }
       const { bytes } = held.body;
-      const destination = destinationOf(subjectOf(bytes), this.#deps.shard(), this.#routes);
+      const subject = request.method === "POST" ? subjectOf(bytes) : noReview;
+      const destination = destinationOf(subject, this.#deps.shard(), this.#routes);
       const whole = { ...head, body: bytes };
       if (destination.kind === "local") await this.#askOperator(whole, destination.reason, response, signal);
       else await this.#askPeers(whole, destination.shard, response, signal);
@@ -159,13 +156,12 @@ export class WebhookRelay implements AsyncDisposable {
 
   async #answerPeer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     this.counters.received += 1;
+    const signal = this.#limit(request, response);
+    const head = headOf(request);
     try {
-      await this.#askOperator(
-        { ...headOf(request), body: request },
-        undefined,
-        response,
-        this.#limit(request, response),
-      );
+      using held = await this.#bodies.read(request);
+      if (held.body.kind !== "read") this.#refuse(response, held.body.kind);
+      else await this.#askOperator({ ...head, body: held.body.bytes }, undefined, response, signal);
     } catch {
       response.destroy();
     }

@@ -7,7 +7,7 @@ export type ReviewSubject =
   /** Anything else, such as a ConversionReview: it belongs to no shard. */
   | { readonly kind: "other" };
 
-const other: ReviewSubject = { kind: "other" };
+export const noReview: ReviewSubject = { kind: "other" };
 const clusterScoped: ReviewSubject = { kind: "cluster-scoped" };
 
 /**
@@ -22,9 +22,9 @@ export function subjectOf(body: Uint8Array): ReviewSubject {
   try {
     review = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
   } catch {
-    return other;
+    return noReview;
   }
-  if (!isRecord(review) || review.kind !== "AdmissionReview" || !isRecord(review.request)) return other;
+  if (!isRecord(review) || review.kind !== "AdmissionReview" || !isRecord(review.request)) return noReview;
   const { request } = review;
   const namespace = text(request.namespace) ?? (isForNamespace(request) ? nameOf(request) : undefined);
   return namespace === undefined ? clusterScoped : { kind: "namespaced", namespace };
