@@ -45,6 +45,7 @@ const longFlows = [
   "flow/refused-proxy",
   "flow/resumed-watch",
   "flow/uninstall",
+  "flow/webhook-relay",
   "peers/leaks",
 ].map((name) => `e2e/${name}.test.ts`);
 /** Two files at a time also on two cores, where Node would take one: whole flows wait more than they compute. */
