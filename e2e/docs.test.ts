@@ -56,6 +56,10 @@ const commands: Readonly<Record<string, RunBy>> = {
     file: "e2e/peers/leaks.test.ts",
     test: "cut at every stage",
   },
+  // Of the record, which is taken by hand.
+  "node e2e/soak/main.ts --minutes 120 --seed 7 --json record.json --plot record.svg": {
+    script: "e2e/soak/main.ts",
+  },
   "node e2e/soak/main.ts --minutes 10": { script: "e2e/soak/main.ts" },
   "node e2e/soak/main.ts --render RECORD.json": { file: "e2e/soak/render.test.ts", test: "puts figures" },
   "npm run generate": {
