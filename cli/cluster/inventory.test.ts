@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { apiError, parseStatus } from "#kube/client/api-error";
 import { MemoryApi } from "#kube/client/memory-api";
-import { readInventory } from "./inventory.ts";
+import { readInventory, shardsWithoutLedger } from "./inventory.ts";
 
 const { signal } = new AbortController();
 
@@ -31,4 +31,27 @@ test("inventory: namespaces that have a ledger only are there too, and what can'
     a?.pods.map(({ name }) => name),
     ["p"],
   );
+});
+
+test("inventory: a ShardingConfig that stands in no ledger is told, whatever other ledgers there are", async () => {
+  const api = new MemoryApi();
+  const spec = (app: string) => ({
+    selector: { matchLabels: { app } },
+    limits: [
+      {
+        relateResources: [{ apiGroups: [""], resources: ["configmaps"] }],
+        selector: { matchLabels: { "ctrlmesh.kusionstack.io/namespace": app } },
+      },
+    ],
+  });
+  for (const name of ["known", "unknown"])
+    api.put("shardingconfigs", { metadata: { namespace: "a", name }, spec: spec(name) });
+  const [before] = await readInventory(api, undefined, { signal });
+  assert.ok(before);
+  assert.deepEqual(shardsWithoutLedger(before), ["known", "unknown"]);
+  const shard = { name: "known", epoch: 1, limits: [], holders: [] };
+  const ledger = { name: "l", resourceVersion: "1", spec: { hash: "murmur3", shards: [shard], atoms: [] } };
+  // Only the shards of a ledger are looked at.
+  const stored = Object(ledger) as (typeof before.ledgers)[number];
+  assert.deepEqual(shardsWithoutLedger({ ...before, ledgers: [stored] }), ["unknown"]);
 });

@@ -80,3 +80,13 @@ export async function readInventory(
     }),
   );
 }
+
+/** Shards whose ShardingConfigs stand in no ledger that can be read: nobody has granted them anything. */
+export function shardsWithoutLedger({ configs, ledgers }: NamespaceInventory): string[] {
+  const recorded = new Set(
+    ledgers.flatMap((ledger) => ("spec" in ledger ? ledger.spec.shards.map(({ name }) => name) : [])),
+  );
+  return configs.readable
+    .filter(({ spec, metadata }) => spec.root === undefined && !recorded.has(metadata.name))
+    .map(({ metadata }) => metadata.name);
+}

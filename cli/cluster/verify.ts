@@ -5,7 +5,7 @@ import type { Sample } from "../owner-tally.ts";
 import { outputSetting, printAnswer, tableText } from "../print.ts";
 import { programName } from "../program-name.ts";
 import { type ClusterSession, connectionSettings, timeoutSetting, withCluster } from "./connection.ts";
-import { type NamespaceInventory, readInventory } from "./inventory.ts";
+import { type NamespaceInventory, readInventory, shardsWithoutLedger } from "./inventory.ts";
 import { type MeshSettings, readMeshSettings } from "./mesh-settings.ts";
 import { roundOf } from "./rounds.ts";
 import { readServedKinds, type ServedKinds } from "./served-kinds.ts";
@@ -139,7 +139,10 @@ function inventoryProblems(
       .filter(({ type }) => type === "UninjectedPods")
       .map(({ message }) => `shard ${each.namespace}/${shard}: ${message}`),
   );
-  return [...corrupt, ...uninjected, ...doubleGrants(each)];
+  const ungranted = shardsWithoutLedger(each).map(
+    (shard) => `shard ${each.namespace}/${shard}: no ledger knows it, so what it claims has no owner`,
+  );
+  return [...corrupt, ...uninjected, ...ungranted, ...doubleGrants(each)];
 }
 
 /** The schema lets no atom stand twice in one ledger; two ledgers may still name one shard. */
